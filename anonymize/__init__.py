@@ -1,0 +1,1 @@
+"""Raw columns to publishable ones, and the audit of what was written."""

@@ -1,0 +1,1 @@
+"""The wiring: configuration, command line, store, snapshot, release, publishing."""

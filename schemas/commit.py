@@ -1,0 +1,117 @@
+"""What the private staging store holds beside the data: its write-once description and the commit records."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.windows import Window
+
+COMMIT_FORMAT = "1.0"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreDescription(_Strict):
+    """``store.json``: what every window in a store has in common. Written once, never changed."""
+
+    format_version: str = COMMIT_FORMAT
+    window_ms: int
+    step_ms: int
+    lookback_ms: int
+
+
+class Span(_Strict):
+    """A half-open window as it stands in JSON."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def window(self) -> Window:
+        """The same as a value that plans are made of."""
+        return Window(self.start, self.end)
+
+
+class RawScan(_Strict):
+    """The search of one finished file, read back from disk, for every raw value that the run had seen."""
+
+    searched: int
+    """Distinct raw values that were searched for."""
+    hits: int
+
+
+class CommitFile(_Strict):
+    """One staged file. ``path`` is relative to the store."""
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int
+    raw_scan: RawScan
+
+
+MetricStatus = Literal["complete", "empty", "partial", "failed"]
+
+
+class HourCoverage(_Strict):
+    """What one metric had in one hour, or in one window where windows are shorter."""
+
+    start: datetime
+    expected: int
+    """Raw samples that the series' own scrape interval would have given while they lived."""
+    received: int
+    """Raw samples that the source gave."""
+    held: int
+    """Grid points whose sample was older than 1.5 scrape intervals."""
+    points: int
+    """Grid points that have a value."""
+
+
+class MetricCoverage(_Strict):
+    """How one metric of one window ended."""
+
+    metric: str
+    status: MetricStatus
+    reason: str | None = None
+    series: int = 0
+    rows: int = 0
+    interval_ms: int | None = None
+    """The scrape interval most series had; null when no series had two samples."""
+    hours: tuple[HourCoverage, ...] = ()
+    dropped_labels: tuple[str, ...] = ()
+    """Names of labels that came with the series and that nobody declared."""
+    outside_vocabulary: dict[str, int] = {}
+    """Column name to the number of series whose value became ``other`` or null."""
+
+
+class ReadInfo(_Strict):
+    """Which path of which server gave the samples."""
+
+    path: Literal["remote-read", "http"]
+    server_version: str | None
+    lookback_ms: int
+    lookback_includes_edge: bool
+
+
+class CommitRecord(_Strict):
+    """``commits/<source>/<table>/v<major>/<window>.json``: the one thing that makes staged files exist."""
+
+    format_version: str = COMMIT_FORMAT
+    run: str
+    source: str
+    source_token: str
+    provenance: Literal["real", "simulated"]
+    table: str
+    schema_version: str
+    schema_digest: str
+    window: Span
+    files: tuple[CommitFile, ...]
+    key_id: str
+    policy: str
+    policy_digest: str
+    read: ReadInfo
+    coverage: tuple[MetricCoverage, ...]
+    created: datetime

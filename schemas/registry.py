@@ -1,0 +1,79 @@
+"""Find table schemas and policies: the shipped ones, and those in a folder that an operator names."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import UsageError
+from schemas.policy import Policy
+from schemas.table import TableSchema
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+TABLES = Path(__file__).parent / "tables"
+POLICIES = Path(__file__).parent / "policies"
+LOCK = Path(__file__).parent / "tables.lock"
+
+
+def read_table(path: Path) -> TableSchema:
+    """Read one version of one table; raise ``UsageError`` that names file and field."""
+    schema = _read_model(path, TableSchema)
+    if path.name != (wanted := f"{schema.table}_v{schema.version}.yaml"):
+        raise UsageError(f"{path.name} holds table {schema.table} {schema.version}; name the file {wanted}")
+    return schema
+
+
+def read_policy(name_or_path: str | Path) -> Policy:
+    """Read a policy: the shipped one of that name, or the file at that path."""
+    shipped = POLICIES / f"{name_or_path}.yaml"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        raise UsageError(
+            f"found no policy {str(name_or_path)!r}; wanted the path of a policy file, or one of "
+            + ", ".join(sorted(shipped.stem for shipped in POLICIES.glob("*.yaml")))
+        )
+    return _read_model(path, Policy)
+
+
+@cache
+def shipped_tables() -> tuple[TableSchema, ...]:
+    """Return every shipped version of every table, by name and then version."""
+    found = [read_table(path) for path in sorted(TABLES.glob("*.yaml"))]
+    return tuple(sorted(found, key=lambda schema: (schema.table, schema.major, schema.minor)))
+
+
+def latest_tables() -> dict[str, TableSchema]:
+    """Return the newest shipped version of each table."""
+    return {schema.table: schema for schema in shipped_tables()}
+
+
+def find_table(name: str, version: str | None = None) -> TableSchema:
+    """Return one shipped table, the newest version unless one is named; raise ``UsageError`` without one."""
+    tables = [schema for schema in shipped_tables() if schema.table == name]
+    if not tables:
+        raise UsageError(f"there is no table {name!r}; there are {', '.join(latest_tables())}")
+    for schema in tables:
+        if schema.version == version:
+            return schema
+    if version:
+        raise UsageError(
+            f"table {name} has no version {version}; it has {', '.join(s.version for s in tables)}"
+        )
+    return tables[-1]
+
+
+def _read_model(path: Path, model: type[_Model]) -> _Model:
+    try:
+        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        return model.model_validate(content)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageError(
+            f"{path.name}: {place}: {first['msg']} ({error.error_count()} problems in all)"
+        ) from error
