@@ -1,0 +1,125 @@
+"""The one door to prometheus_api_client: the query API as a plain, correct way to read.
+
+The library is used for what it does well, sending queries over a session. Its habits that would hurt are kept
+out: PromQL is built here, bounds are always passed, warnings are errors, and its exceptions, which quote answers,
+never leave this file.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+import requests
+from prometheus_api_client.exceptions import PrometheusApiClientException
+from prometheus_api_client.prometheus_connect import PrometheusConnect
+
+from collector.connection import Connection
+from collector.grid import Grid, SeriesBlock
+from collector.kernels.stats import STATS
+from collector.promql import Matcher, render_selector
+from schemas.errors import PartialResult, SourceError
+from schemas.windows import format_duration, from_ms
+
+MAX_POINTS: Final = 10_000  # the query API refuses more than 11,000 points a series
+
+
+class QueryApi:
+    """Instant and range queries of one server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._connect = PrometheusConnect(
+            url=connection.url,
+            session=connection.session,
+            retry=connection.retry,
+            timeout=int(connection.timeout),
+        )
+        connection.session.hooks["response"] = [_refuse_what_is_not_whole]
+
+    def query(self, promql: str, *, at_ms: int) -> list[dict[str, Any]]:
+        """Return the instant vector of ``promql`` at a time, as the API writes it."""
+        return self._ask("query", lambda: self._connect.custom_query(promql, params={"time": at_ms / 1000}))
+
+    def query_range(self, promql: str, *, start_ms: int, end_ms: int, step_ms: int) -> list[dict[str, Any]]:
+        """Return the matrix of ``promql`` at ``start_ms``, ... up to and with ``end_ms``, as the API writes it."""
+        exact = {"start": start_ms / 1000, "end": end_ms / 1000}  # the library rounds to whole seconds
+        return self._ask(
+            "query_range",
+            lambda: self._connect.custom_query_range(
+                promql,
+                start_time=from_ms(start_ms),
+                end_time=from_ms(end_ms),
+                step=format_duration(timedelta(milliseconds=step_ms)),
+                params=exact,
+            ),
+        )
+
+    def _ask(self, what: str, call: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the library is untyped
+        with self._connection.translated(what):
+            try:
+                answer: list[dict[str, Any]] = call()
+            except _NotWholeError as error:
+                self._connection.check_status(what, error.response)
+                raise PartialResult(
+                    f"{what}: {self._connection.place} answered with warnings: data are missing"
+                ) from None
+            except PrometheusApiClientException:
+                raise SourceError(f"{what}: {self._connection.place} refused the query") from None
+            except (KeyError, TypeError):
+                raise SourceError(f"{what}: {self._connection.place} did not answer as Prometheus does") from None
+        return answer
+
+
+class _NotWholeError(Exception):
+    def __init__(self, response: requests.Response) -> None:
+        self.response = response
+        super().__init__("an answer that is not whole")
+
+
+def _refuse_what_is_not_whole(response: requests.Response, *_: object, **__: object) -> None:
+    if response.request.path_url.partition("?")[0].endswith(("/api/v1/query", "/api/v1/query_range")):
+        if response.status_code != 200:
+            raise _NotWholeError(response)
+        if response.json().get("warnings"):
+            raise _NotWholeError(response)
+
+
+def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[SeriesBlock]:
+    """Yield the series of a metric on the grid, as the server itself puts them there, in one block.
+
+    Raw samples are not seen on this path: the statistics of the block are left at zero.
+    """
+    selector = render_selector(metric, matchers)
+    rows: dict[tuple[tuple[str, str], ...], int] = {}
+    labels: list[Mapping[str, str]] = []
+    parts: list[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    for first in range(0, grid.points, MAX_POINTS):
+        last = min(first + MAX_POINTS, grid.points) - 1
+        matrix = api.query_range(
+            selector,
+            start_ms=grid.start_ms + first * grid.step_ms,
+            end_ms=grid.start_ms + last * grid.step_ms,
+            step_ms=grid.step_ms,
+        )
+        for series in matrix:
+            identity = tuple(sorted(series["metric"].items()))
+            row = rows.setdefault(identity, len(rows))
+            if row == len(labels):
+                labels.append({name: value for name, value in identity if name != "__name__"})
+            stamps = np.array([round(1000 * float(sample[0])) for sample in series["values"]], dtype=np.int64)
+            parts.append(
+                (
+                    row,
+                    (stamps - grid.start_ms) // grid.step_ms,
+                    np.array([float(s[1]) for s in series["values"]]),
+                )
+            )
+    if not labels:
+        return
+    values = np.zeros((len(labels), grid.points))
+    present = np.zeros((len(labels), grid.points), dtype=np.bool_)
+    for row, columns, numbers in parts:
+        values[row, columns] = numbers
+        present[row, columns] = True
+    yield SeriesBlock(labels, values, present, np.zeros((len(labels), STATS), dtype=np.int64))

@@ -1,0 +1,75 @@
+"""What the server says of itself: version, lookback, and since when a source has samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from collector.client import QueryApi
+from collector.connection import Connection
+from collector.promql import Matcher, render_selector
+from schemas.errors import SourceError, UsageError
+from schemas.windows import format_duration, from_ms, parse_duration, to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """Facts from the status API; ``None`` where the server does not offer them."""
+
+    version: str | None
+    lookback: timedelta | None
+
+    @property
+    def lookback_includes_edge(self) -> bool:
+        """Whether a sample exactly one lookback old still counts: so in 2.x, no longer in 3.x."""
+        return (self.version or "2").partition(".")[0] in ("0", "1", "2")
+
+
+def read_server_info(connection: Connection) -> ServerInfo:
+    """Ask the server for its version and flags; a server without a status API is no error, no server is."""
+    version = _read_status(connection, "/api/v1/status/buildinfo", "version")
+    lookback = _read_status(connection, "/api/v1/status/flags", "query.lookback-delta")
+    return ServerInfo(version, parse_duration(lookback) if lookback else None)
+
+
+def check_lookback(info: ServerInfo, configured: timedelta) -> None:
+    """Raise ``UsageError`` when the server looks back farther or less far than configured."""
+    if info.lookback is not None and info.lookback != configured:
+        raise UsageError(
+            f"the server's query.lookback-delta is {format_duration(info.lookback)}, collection.lookback is "
+            f"{format_duration(configured)}; set collection.lookback to the server's"
+        )
+
+
+def find_oldest(
+    api: QueryApi, matchers: Sequence[Matcher], *, since: datetime, until: datetime, width: timedelta
+) -> datetime | None:
+    """Return the first multiple of ``width`` in [since, until] at which a target of the source is up or down.
+
+    ``None`` when none ever was, or when the source has no ``up``.
+    """
+    width_ms = width // timedelta(milliseconds=1)
+    first = -(-to_ms(since) // width_ms) * width_ms
+    last = to_ms(until) // width_ms * width_ms
+    most = 10_000 * width_ms
+    while first <= last:
+        matrix = api.query_range(
+            f"count({render_selector('up', matchers)})",
+            start_ms=first,
+            end_ms=min(last, first + most),
+            step_ms=width_ms,
+        )
+        if matrix:
+            return from_ms(round(1000 * float(matrix[0]["values"][0][0])))
+        first += most + width_ms
+    return None
+
+
+def _read_status(connection: Connection, path: str, key: str) -> str | None:
+    try:
+        data = connection.get_json(path)
+    except SourceError as error:
+        if "answered 404" in str(error) or "answered 405" in str(error):
+            return None
+        raise
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else None
