@@ -1,0 +1,76 @@
+"""The identity frame: what the metrics of one window say about who is who.
+
+One node appears as an FQDN, a short name and an address, with or without a port. ``kube_node_info`` of the same
+window tells that they are one. Nothing outside the window is ever used.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+FRAME_METRIC: Final = "kube_node_info"
+_PORT = re.compile(r"^(?P<host>\[[^\]]*\]|[^:]*)(?::\d{1,5})?$")
+_REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}$")  # the alphabet of Kubernetes' hashes
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFrame:
+    """Every known name and address of a node, to the one name it goes by."""
+
+    nodes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kubernetes: bool = True
+    """Whether unknown hosts are strangers (true), or there is no cluster to know them (false)."""
+
+    def find_node(self, host: str) -> str | None:
+        """Return the node of a canonical host; without a cluster every host is its own node."""
+        return self.nodes.get(host) if self.kubernetes else host
+
+
+def canonical_host(value: str) -> str:
+    """Return a host without port and brackets, addresses in their one short form, names in lower case.
+
+    >>> canonical_host("GPU-7.Lab.Example:9100"), canonical_host("[::ffff:10.0.0.7]:9100")
+    ('gpu-7.lab.example', '10.0.0.7')
+    """
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        found = _PORT.match(value)
+        host = found["host"].strip("[]") if found else value
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return host.lower().rstrip(".")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def canonical_workload(name: str, kind: str | None) -> str:
+    """Return the name of what made a pod: a ReplicaSet counts as the Deployment that made it.
+
+    >>> canonical_workload("web-6d4cf56db6", "ReplicaSet"), canonical_workload("web-6d4cf56db6", "Job")
+    ('web', 'web-6d4cf56db6')
+    """
+    return _REPLICA_SET_HASH.sub("", name) if kind == "ReplicaSet" else name
+
+
+def build_frame(node_infos: Iterable[Mapping[str, str]]) -> IdentityFrame:
+    """Build the frame from the label sets of ``kube_node_info``.
+
+    A name or address that two nodes had in one window belongs to neither.
+    """
+    owners: dict[str, set[str]] = {}
+    for labels in node_infos:
+        node = canonical_host(labels.get("node", ""))
+        if not node:
+            continue
+        names = {node, node.partition(".")[0]}
+        if labels.get("internal_ip"):
+            names.add(canonical_host(labels["internal_ip"]))
+        for name in names:
+            owners.setdefault(name, set()).add(node)
+    for node in {node for nodes in owners.values() for node in nodes}:
+        owners[node] = {node}  # a full name is nobody else's short name
+    return IdentityFrame({name: nodes.pop() for name, nodes in owners.items() if len(nodes) == 1})
