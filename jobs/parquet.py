@@ -1,0 +1,155 @@
+"""How this project writes Parquet: sorted segments in, files out whose every channel holds only what is published.
+
+A segment is a stretch of rows of one series with the same labels: its labels stand once, its samples behind one
+another. Dictionaries are built for each row group from the values that occur in it, since Parquet writes a
+dictionary page whole; neither the Arrow schema nor any metadata goes into the footer.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.table import TableSchema
+
+ROW_GROUP_ROWS: Final = 30_000
+"""A reader who wants one series of one day fetches one row group; smaller ones cost bytes and footer."""
+_ENCODINGS: Final = ("dictionary", "BYTE_STREAM_SPLIT", "PLAIN")
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Sorted or unsorted segments. ``columns`` has a row a segment (series_id and labels); samples are flat.
+
+    ``lengths`` is int64 [segments]; ``timestamps`` int64 (ms), ``values`` float64 and ``valid`` bool have one
+    entry for every row, segment after segment, and sum(lengths) in all.
+    """
+
+    columns: pa.RecordBatch
+    lengths: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    valid: npt.NDArray[np.bool_]
+
+    @property
+    def rows(self) -> int:
+        """How many samples there are."""
+        return len(self.timestamps)
+
+
+def concat_segments(parts: Sequence[Segments]) -> Segments:
+    """Return all segments behind one another."""
+    if len(parts) == 1:
+        return parts[0]
+    return Segments(
+        pa.Table.from_batches([part.columns for part in parts]).combine_chunks().to_batches()[0],
+        np.concatenate([part.lengths for part in parts]),
+        np.concatenate([part.timestamps for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.valid for part in parts]),
+    )
+
+
+def sort_segments(segments: Segments, table: TableSchema) -> Segments:
+    """Return the segments by the table's sort key, then series_id; segments of one series keep their order."""
+    keys: list[tuple[str, Literal["ascending", "descending"]]] = [
+        (name, "ascending") for name in (*table.sort_key, "series_id")
+    ]
+    order = pc.sort_indices(segments.columns, sort_keys=keys).to_numpy()
+    lengths = segments.lengths[order]
+    starts = (np.cumsum(segments.lengths) - segments.lengths)[order]
+    within = np.arange(segments.rows) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.repeat(starts, lengths) + within
+    return Segments(
+        segments.columns.take(pa.array(order)),
+        lengths,
+        segments.timestamps[rows],
+        segments.values[rows],
+        segments.valid[rows],
+    )
+
+
+def expand_row_groups(segments: Segments, schema: pa.Schema, constants: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    """Yield sorted segments as batches of one row group each; ``constants`` are columns with one value."""
+    ends = np.cumsum(segments.lengths)
+    for begin in range(0, segments.rows, ROW_GROUP_ROWS):
+        stop = min(begin + ROW_GROUP_ROWS, segments.rows)
+        first = int(np.searchsorted(ends, begin, side="right"))
+        last = int(np.searchsorted(ends, stop, side="left")) + 1
+        counts = np.minimum(ends[first:last], stop) - np.maximum((ends - segments.lengths)[first:last], begin)
+        codes = np.repeat(np.arange(last - first, dtype=np.int32), counts)
+        labels = segments.columns.slice(first, last - first)
+        arrays: list[Any] = []
+        for field in schema:
+            if field.name == "timestamp":
+                arrays.append(pa.array(segments.timestamps[begin:stop]).cast(field.type))
+            elif field.name == "value":
+                arrays.append(pa.array(segments.values[begin:stop], mask=~segments.valid[begin:stop]))
+            elif field.name in constants:
+                arrays.append(
+                    pa.DictionaryArray.from_arrays(
+                        pa.array(np.zeros(stop - begin, dtype=np.int32), pa.int32()), pa.array([constants[field.name]])
+                    )
+                )
+            else:
+                arrays.append(_spread(labels.column(field.name), codes))
+        yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
+
+
+def _spread(column: Any, codes: npt.NDArray[np.int32]) -> Any:  # noqa: ANN401 - any Arrow array, same out
+    """Repeat a column's values by segment; strings through a dictionary of exactly those that occur."""
+    if not pa.types.is_string(column.type):
+        return column.take(pa.array(codes))
+    encoded = column.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(codes)), encoded.dictionary)
+
+
+def open_writer(path: Path, schema: pa.Schema, *, value_encoding: str = "BYTE_STREAM_SPLIT") -> pq.ParquetWriter:
+    """Open a Parquet file for the batches of ``expand_row_groups``: sorted, strings as dictionaries."""
+    encoded = [
+        field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field
+        for field in schema
+    ]
+    return pq.ParquetWriter(path, pa.schema(encoded), **_options(schema, value_encoding))
+
+
+def _options(schema: pa.Schema, value_encoding: str = "PLAIN") -> dict[str, Any]:
+    dictionaries = [field.name for field in schema if pa.types.is_string(field.type)]
+    encodings = {field.name: "DELTA_BINARY_PACKED" for field in schema if pa.types.is_timestamp(field.type)}
+    if value_encoding == "dictionary":
+        dictionaries.append("value")
+    elif "value" in schema.names:
+        encodings["value"] = value_encoding
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": dictionaries,
+        "column_encoding": encodings,
+        "store_schema": False,
+        "write_page_index": True,
+        "write_statistics": True,
+    }
+
+
+def choose_value_encoding(values: npt.NDArray[np.float64]) -> str:
+    """Return the encoding in which a sample of the values is smallest: counters, gauges and flags differ."""
+    schema = pa.schema([pa.field("value", pa.float64())])
+    batch = pa.RecordBatch.from_arrays([pa.array(values[:ROW_GROUP_ROWS])], schema=schema)
+    sizes = {}
+    for encoding in _ENCODINGS:
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, schema, **_options(schema, encoding)) as writer:
+            writer.write_batch(batch)
+        sizes[encoding] = sink.getvalue().size
+    return min(_ENCODINGS, key=lambda encoding: sizes[encoding])
+
+
+def write_table(path: Path, arrow_table: pa.Table) -> None:
+    """Write a small table of strings and numbers with the same care."""
+    pq.write_table(arrow_table, path, row_group_size=ROW_GROUP_ROWS, **_options(arrow_table.schema))

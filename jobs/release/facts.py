@@ -1,0 +1,101 @@
+"""What a release says about itself, computed from its data: the one input of card, quality and privacy files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.manifest import Provenance, ReleaseInfo
+from schemas.policy import Policy
+from schemas.table import TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """One metric of a release."""
+
+    metric: str
+    rows: int
+    series: int
+    minimum: float | None
+    """Of the finite values; ``None`` when there is none."""
+    maximum: float | None
+    nulls: int
+    nans: int
+    interval_ms: int | None
+    expected: int
+    """Raw samples that the series' scrape intervals would have given; 0 when unknown."""
+    received: int
+    reasons: tuple[str, ...]
+    """Why windows of this metric are empty or lack data, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """One table of a release. ``data_bytes`` counts its Parquet files."""
+
+    schema: TableSchema
+    schema_digest: str
+    rows: int
+    series: int
+    data_bytes: int
+    metrics: tuple[MetricFacts, ...]
+    entities: Mapping[str, int]
+    """Identity column name to the number of distinct tokens in it."""
+    dropped_labels: tuple[str, ...]
+    outside_vocabulary: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A span in which a table's metric has no data, with the reason."""
+
+    table: str
+    metric: str
+    start: datetime
+    end: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """One release."""
+
+    info: ReleaseInfo
+    provenance: Provenance
+    created: datetime
+    start: datetime
+    end: datetime
+    step_ms: int
+    lookback_ms: int
+    window_ms: int
+    read_paths: tuple[str, ...]
+    server_versions: tuple[str, ...]
+    key_id: str
+    policy: Policy
+    policy_digest: str
+    tables: tuple[TableFacts, ...]
+    gaps: tuple[Gap, ...]
+    raw_values_searched: int
+    """Raw values searched for in the staged files, summed over files."""
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def series(self) -> int:
+        """All series."""
+        return sum(table.series for table in self.tables)
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all data files."""
+        return sum(table.data_bytes for table in self.tables)
+
+    @property
+    def coverage(self) -> float | None:
+        """Received over expected raw samples; ``None`` when nothing was expected or known."""
+        metrics = [metric for table in self.tables for metric in table.metrics]
+        expected = sum(metric.expected for metric in metrics)
+        return sum(min(m.received, m.expected) for m in metrics) / expected if expected else None

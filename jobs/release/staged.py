@@ -1,0 +1,82 @@
+"""Read committed snapshots back: verified files in, segments of one metric out."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.parquet import Segments
+from jobs.store import Store
+from schemas.arrow import data_schema
+from schemas.commit import CommitFile
+from schemas.errors import StoreError
+from schemas.table import TableSchema
+
+
+def fetch_verified(store: Store, file: CommitFile, folder: Path) -> Path:
+    """Copy a staged file to ``folder`` once; raise ``StoreError`` when it is not what its commit says."""
+    path = folder / Path(file.path).name
+    if not path.exists():
+        store.fetch(file.path, path)
+        with path.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        if found != file.sha256:
+            path.unlink()
+            raise StoreError(
+                f"{file.path} in {store.url} has SHA-256 {found[:16]}…, its commit says {file.sha256[:16]}…"
+            )
+    return path
+
+
+def read_segments(paths: Iterable[Path], table: TableSchema, metric: str) -> Iterator[Segments]:
+    """Yield the rows of one metric of each staged file that has some."""
+    wanted = data_schema(table)
+    texts = [field.name for field in wanted if pa.types.is_string(field.type)]
+    for path in paths:
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            groups = [
+                group for group in range(file.num_row_groups) if _metric_of(file.metadata.row_group(group)) == metric
+            ]
+            if not groups:
+                continue
+            rows = file.read_row_groups(
+                groups, columns=[name for name in wanted.names if name in file.schema_arrow.names]
+            )
+        yield _to_segments(rows.unify_dictionaries().combine_chunks(), wanted)
+
+
+def _metric_of(group: pq.RowGroupMetaData) -> str:
+    statistics = group.column(0).statistics  # the first column is the metric, one value a row group
+    if statistics is None or statistics.min != statistics.max:
+        raise StoreError("a staged row group holds more than one metric")
+    return str(statistics.min)
+
+
+def _to_segments(rows: pa.Table, wanted: pa.Schema) -> Segments:
+    series: Any = rows.column("series_id").chunk(0)
+    codes = series.indices.to_numpy()
+    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    at: Any = pa.array(starts)
+    arrays, fields = [], []
+    for field in wanted:
+        if field.name in ("timestamp", "value"):
+            continue
+        if field.name in rows.schema.names:
+            column: Any = rows.column(field.name).take(at).combine_chunks()
+            arrays.append(column.cast(field.type))
+        else:  # a column that a later minor version added
+            arrays.append(pa.nulls(len(starts), field.type))
+        fields.append(field)
+    values: Any = rows.column("value").combine_chunks()
+    timestamps: Any = rows.column("timestamp").combine_chunks()
+    return Segments(
+        pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)),
+        np.diff(starts, append=len(codes)),
+        timestamps.cast(pa.int64()).to_numpy(),
+        values.to_numpy(zero_copy_only=False),
+        values.is_valid().to_numpy(zero_copy_only=False),
+    )

@@ -1,0 +1,1 @@
+"""Collect due windows: read, put on the grid, pseudonymise, write sorted runs, scan them, commit."""

@@ -1,0 +1,95 @@
+"""The staging store: what its keys are called, and the one write that makes a window exist."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from jobs.store import Store
+from schemas.commit import CommitRecord, StoreDescription
+from schemas.digest import readable_json
+from schemas.errors import CommitConflict, StoreError, UsageError
+from schemas.table import TableSchema
+from schemas.windows import Window, format_duration, from_ms, parse_instant, to_ms
+
+_DESCRIPTION = "store.json"
+
+
+def commit_prefix(source: str, table: str, major: int) -> str:
+    """Return what the keys of all commits of one table begin with."""
+    return f"commits/{source}/{table}/v{major}/"
+
+
+def data_key(source: str, table: TableSchema, window: Window, sha256: str) -> str:
+    """Return the content name of a staged file."""
+    return f"data/{source}/{table.table}/v{table.major}/{window.name}/{sha256[:16]}.parquet"
+
+
+def ensure_description(store: Store, wanted: StoreDescription) -> None:
+    """Describe a new store, or raise ``UsageError`` when it was made with another window, step or lookback."""
+    if store.put_new(_DESCRIPTION, readable_json(wanted)):
+        return
+    found = StoreDescription.model_validate_json(_read(store, _DESCRIPTION))
+    if found == wanted:
+        return
+    for name in ("window_ms", "step_ms", "lookback_ms"):
+        old, new = getattr(found, name), getattr(wanted, name)
+        if old != new:
+            raise UsageError(
+                f"{store.url} holds snapshots with {name.removesuffix('_ms')} {_span(old)}, collection says "
+                f"{_span(new)}; set it back, or name another staging store"
+            )
+    raise UsageError(f"{store.url} has format {found.format_version}; this program writes {wanted.format_version}")
+
+
+def committed_windows(store: Store, source: str, table: TableSchema, width_ms: int) -> frozenset[Window]:
+    """Return the windows of a table that have a commit, from the names of the records alone."""
+    prefix = commit_prefix(source, table.table, table.major)
+    return frozenset(_window(key.removeprefix(prefix), width_ms) for key in store.list(prefix))
+
+
+def read_commits(store: Store, source: str, span: Window | None = None) -> Iterator[CommitRecord]:
+    """Yield the commits of a source whose windows lie in ``span``, by table and time."""
+    for key in store.list(f"commits/{source}/"):
+        try:
+            record = CommitRecord.model_validate_json(_read(store, key))
+        except ValidationError as error:
+            raise StoreError(f"{key} in {store.url} is not a commit record: {error.error_count()} problems") from None
+        if span is None or (span.start <= record.window.start and record.window.end <= span.end):
+            yield record
+
+
+def put_files(store: Store, files: dict[str, Path]) -> None:
+    """Write staged files under their content names; one that is there already is the same."""
+    for key, path in files.items():
+        store.put_new(key, path)
+
+
+def commit(store: Store, record: CommitRecord) -> None:
+    """Make a window exist; raise ``CommitConflict`` when another run did first.
+
+    The answer to a write may be lost and the library may try again: a refused write is read back, and our own
+    ``run`` in it means that the first try had succeeded.
+    """
+    window = record.window.window
+    key = f"{commit_prefix(record.source, record.table, int(record.schema_version.split('.')[0]))}{window.name}.json"
+    if store.put_new(key, readable_json(record)):
+        return
+    if CommitRecord.model_validate_json(_read(store, key)).run != record.run:
+        raise CommitConflict(f"table {record.table}, window {window}: another run committed it first; nothing is lost")
+
+
+def _window(name: str, width_ms: int) -> Window:
+    start = parse_instant(name.removesuffix(".json"))
+    return Window(start, from_ms(to_ms(start) + width_ms))
+
+
+def _read(store: Store, key: str) -> bytes:
+    content = store.get(key)
+    if content is None:
+        raise StoreError(f"{key} was just in {store.url} and is gone")
+    return content
+
+
+def _span(milliseconds: int) -> str:
+    return format_duration(from_ms(milliseconds) - from_ms(0))

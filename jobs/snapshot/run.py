@@ -1,0 +1,265 @@
+"""The snapshot job: plan what is due, collect it window by window, commit each table by itself."""
+
+import logging
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from anonymize.identity import IdentityFrame
+from anonymize.keys import KeyRing, PseudonymKey, read_ring
+from anonymize.pseudonyms import Pseudonymizer
+from collector.grid import Grid, make_grid
+from collector.plan import plan_windows
+from jobs.config import Settings
+from jobs.snapshot.collect import StagedTable, TableCollector
+from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files
+from jobs.source import OpenSource, open_source
+from jobs.store import Store, open_store
+from schemas.commit import CommitRecord, Span, StoreDescription
+from schemas.digest import digest
+from schemas.errors import CommitConflict, DeadlineReached, PartialResult, SourceError, UsageError
+from schemas.policy import Policy
+from schemas.registry import find_table, latest_tables, read_policy
+from schemas.table import TableSchema
+from schemas.windows import Window, format_duration, snap_outward
+
+logger = logging.getLogger(__name__)
+
+_MILLISECOND = timedelta(milliseconds=1)
+_DEAD_WINDOWS = 2  # windows in a row of which nothing could be read: the source is down, not a metric
+
+
+@dataclass
+class SnapshotResult:
+    """What a run did."""
+
+    windows: int = 0
+    """Windows of which at least one table was committed."""
+    commits: int = 0
+    rows: int = 0
+    series: int = 0
+    bytes: int = 0
+    due: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """Which tables of which windows are due, the newest window first, then the oldest."""
+
+    windows: tuple[tuple[Window, tuple[TableSchema, ...]], ...]
+
+    @property
+    def commits(self) -> int:
+        """How many commits this would make."""
+        return sum(len(tables) for _, tables in self.windows)
+
+
+def choose_tables(settings: Settings, only: Sequence[str] = ()) -> tuple[TableSchema, ...]:
+    """Return the configured tables, or those of ``only``; raise ``UsageError`` for one that does not exist."""
+    configured = settings.collection.tables
+    names = only or (tuple(latest_tables()) if configured == "all" else configured)
+    return tuple(find_table(name) for name in dict.fromkeys(names))
+
+
+def plan_snapshot(
+    settings: Settings,
+    store: Store,
+    tables: Sequence[TableSchema],
+    *,
+    oldest: datetime | None,
+    now: datetime,
+    span: Window | None = None,
+) -> SnapshotPlan:
+    """Return what is due: all settled windows without a commit, or those of ``span``, snapped outward."""
+    collection = settings.collection
+    width_ms = collection.window // _MILLISECOND
+    due: dict[Window, list[TableSchema]] = {}
+    for table in tables:
+        committed = committed_windows(store, settings.source.name, table, width_ms)
+        windows = plan_windows(
+            committed=committed,
+            oldest=span.start if span else oldest,
+            now=now,
+            width=collection.window,
+            settle=collection.settle,
+            max_catch_up=now - span.start if span else collection.max_catch_up,
+        )
+        for window in windows:
+            if span is None or window.end <= span.end:
+                due.setdefault(window, []).append(table)
+    newest = sorted(due, reverse=True)[:1]
+    backlog = [window for window in sorted(due) if window not in newest]
+    return SnapshotPlan(tuple((window, tuple(due[window])) for window in (*newest, *backlog)))
+
+
+def snap_span(settings: Settings, start: datetime, end: datetime, *, now: datetime) -> Window:
+    """Return a span given by hand as whole windows; raise ``UsageError`` when it has not settled yet."""
+    collection = settings.collection
+    if start >= end:
+        raise UsageError(f"found a span that ends at {end:%FT%TZ}, not after its start; wanted --start before --end")
+    span = snap_outward(start, end, collection.window)
+    if span.end > now - collection.settle:
+        raise UsageError(
+            f"the span {span} has not settled: it is {now:%FT%TZ} and collection.settle is "
+            f"{format_duration(collection.settle)}; wanted an end at or before {now - collection.settle:%FT%TZ}"
+        )
+    return span
+
+
+def run_snapshot(
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    span: Window | None = None,
+    only: Sequence[str] = (),
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> SnapshotResult:
+    """Collect and commit everything that is due; raise what stopped it after keeping all that was committed."""
+    started = clock()
+    tables = choose_tables(settings, only)
+    policy = read_policy(settings.privacy.policy)
+    ring = read_ring(settings.privacy.key_file)
+    store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
+    collection = settings.collection
+    ensure_description(
+        store,
+        StoreDescription(
+            window_ms=collection.window // _MILLISECOND,
+            step_ms=collection.step // _MILLISECOND,
+            lookback_ms=collection.lookback // _MILLISECOND,
+        ),
+    )
+    source = open_source(settings, now=started)
+    oldest = None if span else source.oldest(now=started)
+    plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
+    run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16))
+    run.result.due = plan.commits
+    for done, (window, due) in enumerate(plan.windows):
+        progress(done, len(plan.windows), str(window))
+        if clock() - started > settings.limits.deadline:
+            raise DeadlineReached(
+                f"limits.deadline {format_duration(settings.limits.deadline)} reached; {run.result.commits} of "
+                f"{plan.commits} commits are kept, the next run goes on"
+            )
+        run.collect_window(window, due)
+    progress(len(plan.windows), len(plan.windows), "done")
+    run.raise_failures()
+    return run.result
+
+
+@dataclass
+class _Run:
+    """One run over many windows: what stays the same, what it made, and what failed."""
+
+    settings: Settings
+    source: OpenSource
+    store: Store
+    policy: Policy
+    ring: KeyRing
+    clock: Callable[[], datetime]
+    run: str
+    result: SnapshotResult = field(default_factory=SnapshotResult)
+    errors: list[SourceError | CommitConflict] = field(default_factory=list)
+    dead_windows: int = 0
+
+    def collect_window(self, window: Window, tables: Sequence[TableSchema]) -> None:
+        """Collect the tables of one window; a table that fails leaves the others be."""
+        key = self.ring.key_for(window)
+        collection = self.settings.collection
+        grid = make_grid(
+            window,
+            step_ms=collection.step // _MILLISECOND,
+            lookback_ms=collection.lookback // _MILLISECOND,
+            includes_edge=self.source.server.lookback_includes_edge,
+        )
+        before = self.result.commits
+        try:
+            frame = self.source.read_frame(grid)
+        except SourceError as error:
+            self._fail(window, "all tables", error)
+        else:
+            pseudonymizer = Pseudonymizer(key)
+            for table in tables:
+                self._collect_table(table, window, grid, frame, key, pseudonymizer)
+        self.result.windows += self.result.commits > before
+        self.dead_windows = 0 if self.result.commits > before else self.dead_windows + 1
+        if self.dead_windows >= _DEAD_WINDOWS:
+            self.raise_failures()
+
+    def _collect_table(
+        self,
+        table: TableSchema,
+        window: Window,
+        grid: Grid,
+        frame: IdentityFrame,
+        key: PseudonymKey,
+        pseudonymizer: Pseudonymizer,
+    ) -> None:
+        collector = TableCollector(self.source, table, self.policy, pseudonymizer, window, grid, frame)
+        with _private_folder(self.settings.work_dir) as folder:
+            try:
+                staged = collector.collect(folder)
+                put_files(self.store, {file.path: path for path, file in staged.files.items()})
+                commit(self.store, self._record(staged, window, key))
+            except (SourceError, CommitConflict) as error:
+                self._fail(window, f"table {table.table}", error)
+                return
+        self.result.commits += 1
+        self.result.rows += staged.rows
+        self.result.series += sum(metric.series for metric in staged.coverage)
+        self.result.bytes += sum(file.bytes for file in staged.files.values())
+        logger.info("window committed", extra={"window": str(window), "table": table.table, "rows": staged.rows})
+
+    def _record(self, staged: StagedTable, window: Window, key: PseudonymKey) -> CommitRecord:
+        source = self.settings.source
+        return CommitRecord(
+            run=self.run,
+            source=source.name,
+            source_token=staged.source_token,
+            provenance=source.provenance,
+            table=staged.table.table,
+            schema_version=staged.table.version,
+            schema_digest=digest(staged.table),
+            window=Span(start=window.start, end=window.end),
+            files=tuple(staged.files.values()),
+            key_id=key.key_id,
+            policy=self.policy.policy,
+            policy_digest=digest(self.policy),
+            read=self.source.read_info,
+            coverage=staged.coverage,
+            created=self.clock(),
+        )
+
+    def _fail(self, window: Window, what: str, error: SourceError | CommitConflict) -> None:
+        self.errors.append(error)
+        self.result.failures.append(f"{what}, window {window}: {error}")
+        logger.warning("table not committed", extra={"window": str(window), "what": what, "reason": str(error)})
+
+    def raise_failures(self) -> None:
+        """Raise what went wrong: the first error itself when nothing was committed, else that data are missing."""
+        if not self.errors:
+            return
+        failed = [error for error in self.errors if isinstance(error, SourceError)]
+        if not failed or not self.result.commits:
+            raise (failed or self.errors)[0]
+        raise PartialResult(
+            f"{len(failed)} tables were not committed and stay due, {self.result.commits} were; the first: "
+            f"{self.result.failures[0]}"
+        )
+
+
+@contextmanager
+def _private_folder(work_dir: Path) -> Iterator[Path]:
+    """Yield a folder that only this user may enter, gone afterwards."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=work_dir, prefix="snapshot-")  # made with mode 0700
+    except OSError as error:
+        raise UsageError(f"work_dir {work_dir} cannot be written: {error.strerror}") from None
+    with folder as name:
+        yield Path(name)

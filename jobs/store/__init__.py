@@ -1,0 +1,52 @@
+"""Where finished things are kept: one small interface, a folder or an S3 bucket behind it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from schemas.errors import UsageError
+
+
+class Store(Protocol):
+    """Objects under keys such as ``a/b.json``. Whoever reads an object reads all of it or nothing."""
+
+    url: str
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        """Write an object that must not exist; return whether this call made it. At most one caller ever wins."""
+        ...
+
+    def put(self, key: str, content: bytes | Path) -> None:
+        """Write an object, replacing what was there."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object's bytes, or ``None`` when there is no such object."""
+        ...
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy an object to a local file that is complete once it exists; raise ``StoreError`` without one."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with ``prefix``, sorted."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is gone already is no error."""
+        ...
+
+
+def open_store(url: str, *, endpoint_url: str | None = None) -> Store:
+    """Return the store that ``file:<folder>`` or ``s3://<bucket>/<prefix>`` names."""
+    scheme, _, rest = url.partition(":")
+    if scheme == "file" and rest:
+        from jobs.store.folder import FolderStore
+
+        return FolderStore(Path(rest.removeprefix("//")))
+    if scheme == "s3" and rest.startswith("//") and rest.strip("/"):
+        from jobs.store.s3 import S3Store
+
+        bucket, _, prefix = rest.strip("/").partition("/")
+        return S3Store(bucket, prefix, endpoint_url=endpoint_url)
+    raise UsageError(f"found the store {url!r}; wanted file:<folder> or s3://<bucket>/<prefix>")
