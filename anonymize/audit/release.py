@@ -1,0 +1,233 @@
+"""Audit a finished release: the folder against its manifest, every file against the grammar. Needs no raw values."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from anonymize.audit.channels import read_channels
+from anonymize.audit.findings import Finding
+from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
+from anonymize.audit.shapes import find_shapes
+from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
+from schemas.digest import digest
+from schemas.errors import UsageError
+from schemas.manifest import Manifest, ReleaseFile
+from schemas.policy import SOURCE_DOMAIN, Policy
+from schemas.table import TableSchema
+
+MANIFEST: Final = "manifest.json"
+SUMS: Final = "SHA256SUMS"
+_CREATED_BY: Final = re.compile(r"parquet-cpp-arrow version \d+\.\d+\.\d+")
+_CANONICAL_NAN: Final = np.uint64(0x7FF8000000000000)
+_DAY_MS: Final = 86_400_000
+_FIXED_PATHS: Final = {
+    "coverage": r"coverage\.parquet",
+    "quality": r"quality\.json",
+    "privacy": r"privacy\.json",
+    "card": r"README\.md",
+    "citation": r"CITATION\.cff",
+    "license": r"LICENSE",
+    "schema": r"schemas/[a-z][a-z0-9_]*\.json",
+    "series": r"series/[a-z][a-z0-9_]*\.parquet",
+    "data": r"data/[a-z][a-z0-9_]*/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-\d+\.parquet",
+}
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit looked at and found. ``manifest_sha256`` names exactly the bytes that it speaks of."""
+
+    version: str
+    manifest_sha256: str
+    files: int
+    strings: int
+    rows: int
+    findings: tuple[Finding, ...]
+
+
+def audit_release(folder: Path, *, policy: Policy, known_tables: dict[tuple[str, str], TableSchema]) -> AuditResult:
+    """Read every byte of the release in ``folder`` and return what speaks against publishing it.
+
+    ``known_tables`` are the registry's schemas by (name, version): a release may not bring its own rules.
+    """
+    try:
+        content = (folder / MANIFEST).read_bytes()
+        manifest = Manifest.model_validate_json(content)
+    except OSError as error:
+        raise UsageError(f"{folder} is not a release: {MANIFEST} cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        raise UsageError(f"{folder / MANIFEST} is not a manifest: {error.error_count()} problems") from None
+    audit = _Audit(folder, manifest, policy, known_tables)
+    findings = tuple(sorted(audit.run()))
+    return AuditResult(
+        version=manifest.release.version,
+        manifest_sha256=hashlib.sha256(content).hexdigest(),
+        files=len(manifest.files) + 2,
+        strings=audit.strings,
+        rows=audit.rows,
+        findings=findings,
+    )
+
+
+class _Audit:
+    def __init__(
+        self, folder: Path, manifest: Manifest, policy: Policy, known_tables: dict[tuple[str, str], TableSchema]
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.policy = policy
+        self.known_tables = known_tables
+        self.strings = 0
+        self.rows = 0
+        self.tables: dict[str, tuple[TableSchema, TableGrammar]] = {}
+
+    def run(self) -> Iterator[Finding]:
+        if digest(self.policy) != self.manifest.policy_digest:
+            yield Finding(MANIFEST, "another-policy")
+        yield from self._check_tables()
+        yield from self._check_listing()
+        for file in self.manifest.files:
+            yield from self._check_file(file)
+        for name in (MANIFEST, SUMS):
+            yield from self._check_text(name)
+
+    def _check_tables(self) -> Iterator[Finding]:
+        for entry in self.manifest.tables:
+            schema = self.known_tables.get((entry.table, entry.schema_version))
+            if schema is None or digest(schema) != entry.schema_digest:
+                yield Finding(f"table {entry.table}", "unknown-schema")
+                continue
+            if problems := self.policy.check_table(schema):
+                yield Finding(f"table {entry.table}", "not-in-policy", len(problems))
+                continue
+            self.tables[entry.table] = schema, build_grammar(schema, self.policy)
+
+    def _check_listing(self) -> Iterator[Finding]:
+        listed = {file.path: file.sha256 for file in self.manifest.files}
+        if len(listed) != len(self.manifest.files):
+            yield Finding(MANIFEST, "listed-twice", len(self.manifest.files) - len(listed))
+        present = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if not path.is_dir()}
+        for path in sorted(set(listed) - present):
+            yield Finding(path, "missing-file")
+        if extra := present - set(listed) - {MANIFEST, SUMS}:
+            yield Finding("folder", "unlisted-file", len(extra))
+        sums = {}
+        if SUMS in present:
+            for line in (self.folder / SUMS).read_text("utf-8").splitlines():
+                sha256, _, path = line.partition("  ")
+                sums[path] = sha256
+        if {path: sha256 for path, sha256 in sums.items() if path != MANIFEST} != listed:
+            yield Finding(SUMS, "differs-from-manifest")
+
+    def _check_file(self, file: ReleaseFile) -> Iterator[Finding]:
+        path = self.folder / file.path
+        if not re.fullmatch(_FIXED_PATHS.get(file.role, r"(?!)"), file.path):
+            yield Finding(f"file of role {file.role}", "path-not-in-grammar")
+            return
+        if not path.is_file() or path.is_symlink():
+            return
+        with path.open("rb") as opened:
+            if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
+                yield Finding(file.path, "changed-file")
+        if file.path.endswith(".parquet"):
+            try:
+                yield from self._check_parquet(file, path)
+            except (pa.ArrowException, OSError):
+                yield Finding(file.path, "unreadable-parquet")
+        else:
+            yield from self._check_text(file.path)
+
+    def _check_text(self, name: str) -> Iterator[Finding]:
+        path = self.folder / name
+        if not path.is_file():
+            yield Finding(name, "missing-file")
+            return
+        info = self.manifest.release
+        text = path.read_text("utf-8", errors="replace")
+        for code, count in find_shapes(text, allowed=(info.contact, info.maintainer)).items():
+            yield Finding(name, code, count)
+
+    def _check_parquet(self, file: ReleaseFile, path: Path) -> Iterator[Finding]:
+        wanted, grammars = self._expected(file)
+        if wanted is None:
+            yield Finding(file.path, "unknown-table")
+            return
+        found = pq.read_schema(path)
+        if found.remove_metadata() != wanted or found.names != wanted.names:
+            yield Finding(file.path, "columns-differ-from-schema")
+            return
+        for channel in read_channels(path):
+            self.strings += len(channel.strings)
+            place = f"{file.path}: {channel.name}"
+            if channel.name == "key-value metadata" and channel.strings:
+                yield Finding(place, "metadata-in-footer", len(channel.strings))
+            elif channel.name == "created_by" and not all(map(_CREATED_BY.fullmatch, channel.strings)):
+                yield Finding(place, "unknown-writer")
+            elif channel.column and (strangers := grammars[channel.column].strangers(channel.strings)):
+                yield Finding(f"{place} of {channel.column}", "not-in-grammar", strangers)
+            elif channel.name == "page index and footer":
+                for code, count in find_shapes("\n".join(channel.strings)).items():
+                    yield Finding(place, code, count)
+        if file.role == "data":
+            yield from self._check_rows(file, path)
+        if file.role == "series":
+            yield from self._check_index(path, file)
+
+    def _expected(self, file: ReleaseFile) -> tuple[pa.Schema | None, dict[str, Grammar]]:
+        if file.role == "coverage":
+            metrics = frozenset(metric.name for schema in self.known_tables.values() for metric in schema.metrics)
+            return (
+                COVERAGE_SCHEMA,
+                {
+                    "source": Grammar(pattern=token_pattern(SOURCE_DOMAIN)),
+                    "table": Grammar(words=frozenset(name for name, _ in self.known_tables)),
+                    "metric": Grammar(words=metrics),
+                    "status": Grammar(words=frozenset({"complete", "empty", "partial", "failed"})),
+                    "reason": Grammar(pattern=re.compile(r"[a-z][a-z ]{0,60}")),
+                },
+            )
+        if file.table not in self.tables:
+            return None, {}
+        schema, grammar = self.tables[file.table]
+        paths = frozenset(each.path for each in self.manifest.files if each.role == "data")
+        wanted = data_schema(schema) if file.role == "data" else series_schema(schema)
+        return wanted, {**grammar.columns, "path": Grammar(words=paths)}
+
+    def _check_rows(self, file: ReleaseFile, path: Path) -> Iterator[Finding]:
+        rows = pq.read_table(path, columns=["timestamp", "series_id", "value"], partitioning=None)
+        self.rows += rows.num_rows
+        if rows.num_rows != file.rows:
+            yield Finding(file.path, "row-count-differs-from-manifest")
+        stamps: Any = rows.column("timestamp").combine_chunks()
+        times = stamps.cast(pa.int64()).to_numpy()
+        if off := int(np.count_nonzero(times % self.manifest.step_ms)):
+            yield Finding(file.path, "timestamp-off-grid", off)
+        start, end = self.manifest.start.timestamp() * 1000, self.manifest.end.timestamp() * 1000
+        if outside := int(np.count_nonzero((times < start) | (times >= end))):
+            yield Finding(file.path, "timestamp-outside-release", outside)
+        if file.date is None or len(set((times // _DAY_MS).tolist())) > 1:
+            yield Finding(file.path, "more-than-one-day")
+        values: Any = rows.column("value").combine_chunks()
+        bits = values.drop_null().to_numpy().view(np.uint64)
+        nans = np.isnan(bits.view(np.float64))
+        if strange := int(np.count_nonzero(nans & (bits != _CANONICAL_NAN))):
+            yield Finding(file.path, "nan-payload", strange)
+        names: Any = rows.column("series_id").combine_chunks().dictionary_encode()
+        codes = names.indices.to_numpy()
+        same = codes[1:] == codes[:-1]
+        if backward := int(np.count_nonzero(same & (times[1:] <= times[:-1]))):
+            yield Finding(file.path, "not-in-order-of-time", backward)
+
+    def _check_index(self, path: Path, file: ReleaseFile) -> Iterator[Finding]:
+        paths = pq.read_table(path, columns=["path"]).column("path").unique().to_pylist()
+        own = {each.path for each in self.manifest.files if each.role == "data" and each.table == file.table}
+        if own != set(paths):
+            yield Finding(file.path, "index-names-other-files")

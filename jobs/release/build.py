@@ -1,0 +1,234 @@
+"""Build a release from committed snapshots. The same commits and configuration give the same bytes."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from jobs.config import Settings
+from jobs.parquet import write_table
+from jobs.release.card import render_card
+from jobs.release.citation import render_citation, render_license
+from jobs.release.coverage import build_coverage, find_gaps
+from jobs.release.describe import build_facts, render_privacy, render_quality
+from jobs.release.layout import (
+    CARD,
+    CITATION,
+    COVERAGE,
+    LICENSE,
+    MANIFEST,
+    PRIVACY,
+    QUALITY,
+    SUMS,
+    VERSION,
+    schema_path,
+)
+from jobs.release.tables import WrittenTable, describe_file, write_release_table
+from jobs.snapshot.commits import read_commits
+from jobs.store import Store, open_store
+from schemas.commit import CommitRecord
+from schemas.digest import digest, readable_json
+from schemas.errors import PrivacyError, UsageError
+from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, ReleaseTable, Totals
+from schemas.policy import Policy
+from schemas.registry import find_table, read_policy
+from schemas.table import TableSchema
+from schemas.windows import Window
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class BuiltRelease:
+    """A release that lies finished in the work folder, not yet public."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def release_folder(settings: Settings, version: str) -> Path:
+    """Return where a release is built."""
+    return settings.work_dir / "releases" / version
+
+
+def check_version(version: str) -> None:
+    """Raise ``UsageError`` unless the version is calendar-based."""
+    if not VERSION.fullmatch(version):
+        raise UsageError(f"found the version {version!r}; wanted year.month.number, such as 2026.11.0")
+
+
+def whole_days(commits: Sequence[CommitRecord], since: datetime | None) -> Window:
+    """Return the span to release when none is given: all at first, then whole committed days since the last one."""
+    if not commits:
+        raise UsageError("there are no committed snapshots of this source; run 'opspub snapshot' first")
+    newest = max(record.window.end for record in commits)
+    if since is None:
+        return Window(min(record.window.start for record in commits), newest)
+    last_midnight = newest.replace(hour=0, minute=0, second=0, microsecond=0)
+    if last_midnight <= since:
+        raise UsageError(
+            f"no whole day was committed since the last release, which ends at {since:%FT%TZ}; "
+            "wait, or name the span with --start and --end"
+        )
+    return Window(since, last_midnight)
+
+
+def build_release(
+    settings: Settings,
+    version: str,
+    *,
+    choose_span: Callable[[Sequence[CommitRecord]], Window],
+    progress: Progress = lambda done, total, what: None,
+) -> BuiltRelease:
+    """Build ``version`` in the work folder; nothing shows there before all of it is finished."""
+    check_version(version)
+    store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
+    everything = list(read_commits(store, settings.source.name))
+    span = choose_span(everything)
+    commits = [r for r in everything if span.start <= r.window.start and r.window.end <= span.end]
+    policy = read_policy(settings.privacy.policy)
+    schemas = _check_commits(commits, span, policy)
+    folder = release_folder(settings, version)
+    unfinished = folder.with_name(f".{version}.{secrets.token_hex(4)}")
+    cache = unfinished.with_name(f"{unfinished.name}.staged")
+    try:
+        for path in (unfinished, cache):
+            path.mkdir(parents=True)
+        manifest = _build(settings, version, span, commits, schemas, policy, store, cache, unfinished, progress)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise UsageError(f"the release cannot be built in {folder.parent}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return BuiltRelease(folder, manifest)
+
+
+def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
+    """Return the schema of every table; raise when the commits can't stand in one release."""
+    if not commits:
+        raise UsageError(f"no snapshot is committed in {span}; run 'opspub snapshot', or name another span")
+    keys = {record.key_id for record in commits}
+    if len(keys) > 1:
+        raise PrivacyError(f"the span {span} was collected under {len(keys)} keys; a release spans one: split it")
+    if {record.policy_digest for record in commits} != {digest(policy)}:
+        raise PrivacyError(
+            f"snapshots in {span} were made under another policy than the configured one; split the span"
+        )
+    if len({record.provenance for record in commits}) > 1:
+        raise UsageError(f"the span {span} holds real and simulated snapshots; a release is one or the other")
+    schemas: dict[str, TableSchema] = {}
+    for record in commits:
+        schema = find_table(record.table, record.schema_version)
+        if digest(schema) != record.schema_digest:
+            raise UsageError(f"table {schema.table} {schema.version} was changed after snapshots were made with it")
+        known = schemas.setdefault(schema.table, schema)
+        if known.major != schema.major:
+            raise UsageError(f"the span {span} holds two major versions of table {schema.table}; split it")
+        schemas[schema.table] = max(known, schema, key=lambda each: each.minor)
+    return schemas
+
+
+def _build(
+    settings: Settings,
+    version: str,
+    span: Window,
+    commits: Sequence[CommitRecord],
+    schemas: dict[str, TableSchema],
+    policy: Policy,
+    store: Store,
+    cache: Path,
+    root: Path,
+    progress: Progress,
+) -> Manifest:
+    written = []
+    for done, (name, schema) in enumerate(sorted(schemas.items())):
+        progress(done, len(schemas), f"table {name}")
+        own = [record for record in commits if record.table == name]
+        written.append(write_release_table(schema, own, store=store, cache=cache, root=root))
+    progress(len(schemas), len(schemas), "describing")
+    if not any(table.rows for table in written):
+        raise UsageError(f"the snapshots in {span} hold no rows; there is nothing to release")
+    width = settings.collection.window
+    ordered = [schemas[name] for name in sorted(schemas)]
+    info = ReleaseInfo(version=version, **settings.release.model_dump())
+    facts = build_facts(
+        info,
+        span,
+        commits,
+        written,
+        find_gaps(commits, ordered, span, width),
+        policy,
+        step_ms=settings.collection.step // timedelta(milliseconds=1),
+        window_ms=width // timedelta(milliseconds=1),
+    )
+    write_table(root / COVERAGE, build_coverage(commits, ordered, span, width))
+    texts = {
+        QUALITY: ("quality", _json(render_quality(facts))),
+        PRIVACY: ("privacy", _json(render_privacy(facts))),
+        CARD: ("card", render_card(facts).encode()),
+        CITATION: ("citation", render_citation(facts).encode()),
+        LICENSE: ("license", render_license(info.license).encode()),
+    }
+    texts |= {schema_path(table.schema.table): ("schema", readable_json(table.schema)) for table in facts.tables}
+    files = [file for table in written for file in table.files]
+    files.append(describe_file(root, COVERAGE, "coverage"))
+    for path, (role, content) in texts.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+        files.append(describe_file(root, path, role))
+    manifest = _manifest(info, span, settings, commits, [table for table in written if table.rows], files)
+    (root / MANIFEST).write_bytes(readable_json(manifest))
+    listed = [*files, describe_file(root, MANIFEST, "manifest")]
+    (root / SUMS).write_text("".join(f"{f.sha256}  {f.path}\n" for f in sorted(listed, key=lambda f: f.path)), "utf-8")
+    return manifest
+
+
+def _manifest(
+    info: ReleaseInfo,
+    span: Window,
+    settings: Settings,
+    commits: Sequence[CommitRecord],
+    tables: Sequence[WrittenTable],
+    files: Sequence[ReleaseFile],
+) -> Manifest:
+    newest = max(commits, key=lambda record: record.created)
+    return Manifest(
+        release=info,
+        provenance=newest.provenance,
+        created=newest.created.astimezone(UTC),
+        start=span.start,
+        end=span.end,
+        step_ms=settings.collection.step // timedelta(milliseconds=1),
+        sources=tuple(sorted({record.source_token for record in commits})),
+        key_id=newest.key_id,
+        policy=newest.policy,
+        policy_digest=newest.policy_digest,
+        tables=tuple(
+            ReleaseTable(
+                table=table.schema.table,
+                schema_version=table.schema.version,
+                schema_digest=digest(table.schema),
+                rows=table.rows,
+                series=table.series,
+                metrics=tuple(sorted(table.metrics)),
+            )
+            for table in tables
+        ),
+        totals=Totals(
+            files=len(files),
+            bytes=sum(file.bytes for file in files),
+            data_bytes=sum(file.bytes for file in files if file.role == "data"),
+            rows=sum(table.rows for table in tables),
+            series=sum(table.series for table in tables),
+        ),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()

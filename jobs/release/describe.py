@@ -1,0 +1,159 @@
+"""What is said about a release, computed from what was written: facts, quality.json and privacy.json. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from jobs.release.facts import Gap, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.tables import MetricSums, WrittenTable
+from schemas.commit import CommitRecord
+from schemas.digest import digest
+from schemas.manifest import ReleaseInfo
+from schemas.policy import Policy
+from schemas.table import Metric
+from schemas.windows import Window
+
+
+def build_facts(
+    info: ReleaseInfo,
+    span: Window,
+    commits: Sequence[CommitRecord],
+    tables: Sequence[WrittenTable],
+    gaps: tuple[Gap, ...],
+    policy: Policy,
+    *,
+    step_ms: int,
+    window_ms: int,
+) -> ReleaseFacts:
+    """Return everything that card, quality and privacy files say."""
+    newest = max(commits, key=lambda record: record.created)
+    return ReleaseFacts(
+        info=info,
+        provenance=newest.provenance,
+        created=newest.created,
+        start=span.start,
+        end=span.end,
+        step_ms=step_ms,
+        lookback_ms=newest.read.lookback_ms,
+        window_ms=window_ms,
+        read_paths=tuple(sorted({record.read.path for record in commits})),
+        server_versions=tuple(sorted({record.read.server_version or "unknown" for record in commits})),
+        key_id=newest.key_id,
+        policy=policy,
+        policy_digest=newest.policy_digest,
+        tables=tuple(_table_facts(table, commits) for table in tables if table.rows),
+        gaps=gaps,
+        raw_values_searched=sum(file.raw_scan.searched for record in commits for file in record.files),
+    )
+
+
+def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord]) -> TableFacts:
+    own = [record for record in commits if record.table == table.schema.table]
+    dropped = {name for record in own for metric in record.coverage for name in metric.dropped_labels}
+    outside: Counter[str] = Counter()
+    for record in own:
+        for metric in record.coverage:
+            outside.update(metric.outside_vocabulary)
+    return TableFacts(
+        schema=table.schema,
+        schema_digest=digest(table.schema),
+        rows=table.rows,
+        series=table.series,
+        data_bytes=sum(file.bytes for file in table.files if file.role == "data"),
+        metrics=tuple(
+            _metric_facts(metric, table.metrics.get(metric.name, MetricSums()), own) for metric in table.schema.metrics
+        ),
+        entities={name: len(tokens) for name, tokens in sorted(table.entities.items())},
+        dropped_labels=tuple(sorted(dropped)),
+        outside_vocabulary=dict(sorted(outside.items())),
+    )
+
+
+def _metric_facts(metric: Metric, sums: MetricSums, commits: Sequence[CommitRecord]) -> MetricFacts:
+    own = [found for record in commits for found in record.coverage if found.metric == metric.name]
+    intervals = Counter(found.interval_ms for found in own if found.interval_ms)
+    return MetricFacts(
+        metric=metric.name,
+        rows=sums.rows,
+        series=len(sums.series),
+        minimum=sums.minimum,
+        maximum=sums.maximum,
+        nulls=sums.nulls,
+        nans=sums.nans,
+        interval_ms=intervals.most_common(1)[0][0] if intervals else None,
+        expected=sum(hour.expected for found in own for hour in found.hours),
+        received=sum(hour.received for found in own for hour in found.hours),
+        reasons=tuple(sorted({found.reason for found in own if found.reason})),
+    )
+
+
+def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
+    """Return ``quality.json``: what is complete, what is missing and why."""
+    return {
+        "format_version": "1.0",
+        "coverage": facts.coverage,
+        "tables": {
+            table.schema.table: {
+                "rows": table.rows,
+                "series": table.series,
+                "dropped_labels": list(table.dropped_labels),
+                "series_windows_outside_vocabulary": dict(table.outside_vocabulary),
+                "metrics": {
+                    metric.metric: {
+                        "rows": metric.rows,
+                        "series": metric.series,
+                        "nulls": metric.nulls,
+                        "nans": metric.nans,
+                        "interval_ms": metric.interval_ms,
+                        "expected": metric.expected,
+                        "received": metric.received,
+                        "reasons": list(metric.reasons),
+                    }
+                    for metric in table.metrics
+                },
+            }
+            for table in facts.tables
+        },
+        "gaps": [
+            {
+                "table": gap.table,
+                "metric": gap.metric,
+                "start": gap.start.isoformat(),
+                "end": gap.end.isoformat(),
+                "reason": gap.reason,
+            }
+            for gap in facts.gaps
+        ],
+    }
+
+
+def render_privacy(facts: ReleaseFacts) -> dict[str, Any]:
+    """Return ``privacy.json``: what was done to every column, and what was not."""
+    return {
+        "format_version": "1.0",
+        "words": "pseudonymised, not anonymous",
+        "policy": facts.policy.policy,
+        "policy_version": facts.policy.version,
+        "policy_digest": facts.policy_digest,
+        "key_id": facts.key_id,
+        "token_bits": 80,
+        "time": "calendar",
+        "small_groups_suppressed": False,
+        "raw_values_searched": facts.raw_values_searched,
+        "contact": facts.info.contact,
+        "tables": {
+            table.schema.table: {
+                "columns": {
+                    column.name: f"pseudonym:{column.identity}"
+                    if column.identity
+                    else f"vocabulary:{column.vocabulary}"
+                    if column.vocabulary
+                    else f"number:{column.number}"
+                    for column in table.schema.labels
+                },
+                "values": {metric.name: metric.value for metric in table.schema.metrics},
+                "dropped_labels": list(table.dropped_labels),
+            }
+            for table in facts.tables
+        },
+    }
