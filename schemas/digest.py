@@ -12,9 +12,7 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": 1, "a": [1.5]})
     b'{"a":[1.5],"b":1}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def readable_json(model: BaseModel) -> bytes:
@@ -27,7 +25,4 @@ def digest(model: BaseModel) -> str:
 
     Defaults are left out, so that a field added to the model later leaves older digests as they are.
     """
-    return (
-        "sha256:"
-        + hashlib.sha256(canonical_json(model.model_dump(mode="json", exclude_defaults=True))).hexdigest()
-    )
+    return "sha256:" + hashlib.sha256(canonical_json(model.model_dump(mode="json", exclude_defaults=True))).hexdigest()

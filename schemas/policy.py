@@ -41,9 +41,12 @@ class Vocabulary(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _list_stands_for_itself(cls, given: object) -> object:
-        if isinstance(given, dict) and isinstance(given.get("members"), list):
-            return {**given, "members": {str(member): str(member) for member in given["members"]}}
-        return given
+        if not isinstance(given, dict) or not isinstance(given.get("members"), list):
+            return given
+        for member in given["members"]:
+            if not isinstance(member, str):  # YAML reads an unquoted true or 1.0 as something else
+                raise ValueError(f"found the member {member!r}, which is not text; put it in quotes")
+        return {**given, "members": {member: member for member in given["members"]}}
 
     @property
     def published(self) -> frozenset[str]:
@@ -75,9 +78,7 @@ class Policy(_Strict):
         if len({*prefixes, SERIES_DOMAIN, SOURCE_DOMAIN}) != len(prefixes) + 2:
             raise ValueError(f"two domains share a prefix, or one uses {SERIES_DOMAIN} or {SOURCE_DOMAIN}")
         for name, domain in self.domains.items():
-            missing = [
-                other for other in (*domain.scope, domain.unmatched) if other and other not in self.domains
-            ]
+            missing = [other for other in (*domain.scope, domain.unmatched) if other and other not in self.domains]
             if missing:
                 raise ValueError(f"domain {name} names the domains {missing}, which do not exist")
             if domain.public and domain.public not in self.vocabularies:

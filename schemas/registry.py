@@ -59,21 +59,28 @@ def find_table(name: str, version: str | None = None) -> TableSchema:
         if schema.version == version:
             return schema
     if version:
-        raise UsageError(
-            f"table {name} has no version {version}; it has {', '.join(s.version for s in tables)}"
-        )
+        raise UsageError(f"table {name} has no version {version}; it has {', '.join(s.version for s in tables)}")
     return tables[-1]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML lets the last of two equal keys win; in a policy that would undo the first unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.MarkedYAMLError(problem=f"found the key {key!r} twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def _read_model(path: Path, model: type[_Model]) -> _Model:
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        content: Any = yaml.load(path.read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
         return model.model_validate(content)
     except yaml.YAMLError as error:
         raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(
-            f"{path.name}: {place}: {first['msg']} ({error.error_count()} problems in all)"
-        ) from error
+        raise UsageError(f"{path.name}: {place}: {first['msg']} ({error.error_count()} problems in all)") from error

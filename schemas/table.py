@@ -19,7 +19,10 @@ bucket          a capacity: rounded up to the next 2**n or 3 * 2**(n-1)
 age             a start time: whole minutes between it and the row's timestamp, in seconds
 """
 
-RESERVED_COLUMNS = frozenset({"metric", "date", "timestamp", "series_id", "value"})
+RESERVED_COLUMNS = frozenset(
+    {"source", "table", "metric", "date", "timestamp", "series_id", "value"}  # data files and their paths
+    | {"type", "unit", "first_timestamp", "last_timestamp", "rows", "interval_ms", "path", "row_group"}  # series files
+)
 MATCHER = re.compile(r'^(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?P<op>=~|!~|!=|=)"(?P<value>[^"\\]*)"$')
 
 
@@ -52,7 +55,7 @@ class LabelColumn(_Strict):
                 " (a label that is none of them is not published: leave it out)"
             )
         if self.name in RESERVED_COLUMNS:
-            raise ValueError(f"column {self.name}: the name is taken by the format itself")
+            raise ValueError(f"column {self.name}: the format itself takes that name; choose another, and set label")
         return self
 
 

@@ -14,9 +14,7 @@ _UNIT_MS = {
     "w": 604_800_000,
     "y": 31_536_000_000,
 }
-_DURATION = re.compile(
-    "".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms"))
-)
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in ("y", "w", "d", "h", "m", "s", "ms")))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -1,0 +1,231 @@
+"""The command line: parse, call one function, print its result, choose an exit code. No decision lives here.
+
+Results go to stdout, everything else to stderr. Heavy libraries are imported by the command that needs them, so
+that ``--help`` answers at once.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from jobs.cli_registry import key_app, policy_app, schema_app
+from jobs.clock import read_clock, read_stopwatch
+from jobs.terminal import (
+    End,
+    Json,
+    Start,
+    Tables,
+    Version,
+    instant_of,
+    print_result,
+    settings_of,
+    show_progress,
+    span_of,
+)
+from schemas.errors import PublisherError, UsageError
+
+app = typer.Typer(
+    name="opspub",
+    help="Publish the metrics of a working cluster as pseudonymised, versioned Parquet datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(key_app, name="key")
+app.add_typer(schema_app, name="schema")
+app.add_typer(policy_app, name="policy")
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file. Default: $OPSPUB_CONFIG, else ./opspub.yaml.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every event.")] = False,
+    log: Annotated[str, typer.Option(help="How log lines look: text or json.")] = "text",
+) -> None:
+    from jobs.log import configure_logging
+
+    if log not in ("text", "json"):
+        raise UsageError(f"found --log {log}; wanted text or json")
+    configure_logging(verbose=verbose, style="json" if log == "json" else "text")
+    context.obj = config
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: Json = False) -> None:
+    """Check source, store, key, policy and clock; say what is wrong and how to mend it."""
+    from jobs.doctor import run_doctor
+
+    checks = run_doctor(settings_of(context), now=read_clock())
+    lines = [f"{'ok  ' if check.exit_code == 0 else 'FAIL'}  {check.name:8} {check.found}" for check in checks]
+    print_result(as_json, {"checks": [dataclasses.asdict(check) for check in checks]}, lines)
+    raise typer.Exit(next((check.exit_code for check in checks if check.exit_code), 0))
+
+
+@app.command()
+def plan(
+    context: typer.Context, start: Start = None, end: End = None, table: Tables = None, as_json: Json = False
+) -> None:
+    """Say which windows are due and what they would cost; read no samples."""
+    from jobs.estimate import estimate_snapshot
+
+    settings = settings_of(context)
+    found = estimate_snapshot(settings, now=read_clock(), span=span_of(settings, start, end), only=tuple(table or ()))
+    lines = [f"{found.windows} windows are due, {found.commits} commits, {found.requests} reads by {found.read_path}"]
+    if found.windows:
+        lines.append(f"from {found.first} to {found.last}")
+        lines.append(f"{'table':14} {'windows':>8} {'series':>9} {'samples':>13} {'MiB':>8}")
+        lines += [
+            f"{t.table:14} {t.windows:8,} {t.series:9,} {t.samples:13,} {t.bytes / (1 << 20):8.1f}"
+            for t in found.tables
+        ]
+    print_result(as_json, dataclasses.asdict(found), lines)
+
+
+@app.command()
+def snapshot(
+    context: typer.Context, start: Start = None, end: End = None, table: Tables = None, as_json: Json = False
+) -> None:
+    """Collect the due windows, or those of a span, into staging."""
+    from jobs.snapshot.run import run_snapshot
+
+    settings = settings_of(context)
+    began = read_stopwatch()
+    with show_progress() as progress:
+        result = run_snapshot(
+            settings,
+            clock=read_clock,
+            span=span_of(settings, start, end),
+            only=tuple(table or ()),
+            progress=progress,
+        )
+    seconds = read_stopwatch() - began
+    lines = [
+        f"committed {result.commits} of {result.due} due snapshots in {result.windows} windows: {result.rows:,} rows, "
+        f"{result.bytes / (1 << 20):.1f} MiB, {seconds:.1f} s"
+        if result.due
+        else "nothing is due"
+    ]
+    print_result(as_json, {**dataclasses.asdict(result), "seconds": round(seconds, 3)}, lines)
+
+
+@app.command()
+def release(
+    context: typer.Context, version: Version, start: Start = None, end: End = None, as_json: Json = False
+) -> None:
+    """Build a release from committed snapshots and audit it."""
+    from jobs.release.run import run_release
+
+    with show_progress() as progress:
+        result = run_release(
+            settings_of(context),
+            version,
+            clock=read_clock,
+            start=instant_of(start),
+            end=instant_of(end),
+            progress=progress,
+        )
+    totals = result.manifest.totals
+    coverage = f"{100 * result.received / result.expected:.2f} %" if result.expected else "unknown"
+    facts = {
+        "version": version,
+        "folder": str(result.folder),
+        "rows": totals.rows,
+        "series": totals.series,
+        "tables": len(result.manifest.tables),
+        "data_bytes": totals.data_bytes,
+        "bytes_per_sample": round(totals.data_bytes / totals.rows, 3),
+        "coverage": result.received / result.expected if result.expected else None,
+        "audit_findings": len(result.report.findings),
+        "strings_audited": result.report.strings,
+        "manifest_sha256": result.report.manifest_sha256,
+    }
+    lines = [
+        f"built {version}: {totals.rows:,} rows of {totals.series:,} series in {len(result.manifest.tables)} tables, "
+        f"{totals.data_bytes / totals.rows:.2f} bytes per sample, coverage {coverage}",
+        f"audit: clean, {result.report.files} files and {result.report.strings:,} strings looked at",
+        f"it lies in {result.folder}",
+    ]
+    print_result(as_json, facts, lines)
+
+
+@app.command()
+def audit(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="The folder of a built or downloaded release.")],
+    as_json: Json = False,
+) -> None:
+    """Audit finished files; exit 0 only if nothing was found."""
+    from jobs.release.audited import refuse_findings, report_path, run_audit, write_report
+
+    settings = settings_of(context)
+    report = run_audit(settings, path.absolute(), now=read_clock())
+    if report_path(path.absolute()).parent == settings.work_dir / "releases":
+        write_report(path.absolute(), report)
+    lines = [f"{found.place}: {found.code} ({found.count})" for found in report.findings]
+    lines.append(
+        f"{len(report.findings)} findings in {report.files} files, {report.rows:,} rows, {report.strings:,} strings"
+    )
+    print_result(as_json, report.model_dump(mode="json"), lines)
+    refuse_findings(report)
+
+
+@app.command()
+def publish(context: typer.Context, version: Version, as_json: Json = False) -> None:
+    """Copy an audited release to the public store, then rebuild the catalog."""
+    from jobs.publish.run import run_publish
+
+    with show_progress() as progress:
+        result = run_publish(settings_of(context), version, clock=read_clock, progress=progress)
+    lines = [
+        f"published {version}: {result.files} files ({result.written} new), {result.bytes / (1 << 20):.1f} MiB",
+        f"at {result.url} (latest is {result.latest})",
+    ]
+    print_result(as_json, dataclasses.asdict(result), lines)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    version: Version,
+    manifest_sha256: Annotated[str | None, typer.Option(help="The digest that a citation names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Re-read a published release and say what was proven; exit 6 if anything speaks against it."""
+    from jobs.publish.verify import run_verify
+    from schemas.errors import StoreError
+
+    with show_progress() as progress:
+        result = run_verify(settings_of(context), version, manifest_sha256=manifest_sha256, progress=progress)
+    lines = [
+        *result.problems,
+        f"{version}: {result.files} files, manifest {result.manifest_sha256}",
+        f"proven: {result.proven}",
+    ]
+    print_result(as_json, dataclasses.asdict(result), lines)
+    if result.problems:
+        raise StoreError(
+            f"{version} is not what its manifest says: {result.problems[0]} ({len(result.problems)} in all)"
+        )
+
+
+def main() -> NoReturn:
+    """Run the command line; every error that a user may meet is one line on stderr and its exit code."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except PublisherError as error:
+        sys.stderr.write(f"opspub: {error}\n")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(1)

@@ -1,0 +1,101 @@
+"""Look at everything a run needs, one by one, and say how to mend what is wrong."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from anonymize.keys import read_ring
+from collector.promql import render_selector
+from jobs.config import Settings
+from jobs.snapshot.run import choose_tables
+from jobs.source import OpenSource, open_source
+from jobs.store import open_store
+from schemas.errors import PrivacyError, PublisherError, SourceError, StoreError
+from schemas.registry import read_policy
+from schemas.windows import format_duration, to_ms
+
+_SKEW = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ``exit_code`` is 0 when it is well."""
+
+    name: str
+    exit_code: int
+    found: str
+
+
+def run_doctor(settings: Settings, *, now: datetime) -> tuple[Check, ...]:
+    """Return the outcome of every check; one that fails hides no other."""
+    return tuple(_checks(settings, now))
+
+
+def _checks(settings: Settings, now: datetime) -> Iterator[Check]:
+    opened: list[OpenSource] = []
+
+    def source() -> str:
+        opened.append(open_source(settings, now=now))
+        server = opened[0].server
+        lookback = format_duration(server.lookback) if server.lookback else "unknown"
+        return (
+            f"Prometheus {server.version or 'of unknown version'}, read by {opened[0].reader.path}, lookback {lookback}"
+        )
+
+    yield _run("source", source)
+    if opened:
+        yield _run("targets", lambda: _count_targets(opened[0], now))
+        yield _run("clock", lambda: _compare_clocks(opened[0], now))
+    for name, url in (("staging", settings.staging), ("public", settings.public)):
+        yield _run(name, lambda url=url: _probe_store(settings, url))  # type: ignore[misc] # bound on purpose
+    yield _run("key", lambda: f"{len(read_ring(settings.privacy.key_file).keys)} keys in the ring")
+    yield _run("policy", lambda: _check_policy(settings))
+
+
+def _run(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, 0, check())
+    except PublisherError as error:
+        return Check(name, error.exit_code, str(error))
+
+
+def _count_targets(source: OpenSource, now: datetime) -> str:
+    vector = source.reader.api.query(f"count({render_selector('up', source.matchers)})", at_ms=to_ms(now))
+    if not vector:
+        raise SourceError(
+            "no target of this source has an 'up' series now; is source.match right, and does the server scrape?"
+        )
+    return f"{vector[0]['value'][1]} targets"
+
+
+def _compare_clocks(source: OpenSource, now: datetime) -> str:
+    data = source.reader.connection.get_json("/api/v1/query", {"query": "time()"})
+    skew = timedelta(seconds=abs(float(data["result"][0]) - now.timestamp()))
+    if skew > _SKEW:
+        raise SourceError(
+            f"this clock and the server's differ by {skew.total_seconds():.0f} s; wanted at most "
+            f"{_SKEW.total_seconds():.0f} s: set the clocks, or windows are read before they have settled"
+        )
+    return f"within {max(1, round(skew.total_seconds()))} s of the server's"
+
+
+def _probe_store(settings: Settings, url: str) -> str:
+    """Write a small object twice: the second conditional write must be refused, or two runs could both commit."""
+    store = open_store(url, endpoint_url=settings.s3_endpoint_url)
+    key = f"probe/{secrets.token_hex(8)}"
+    try:
+        first, second = store.put_new(key, b"1"), store.put_new(key, b"2")
+    finally:
+        store.delete(key)
+    if not first or second:
+        raise StoreError(f"{store.url} ignores If-None-Match: two runs could commit one window; use another server")
+    return f"{store.url} is writable and refuses a second conditional write"
+
+
+def _check_policy(settings: Settings) -> str:
+    policy = read_policy(settings.privacy.policy)
+    tables = choose_tables(settings)
+    if problems := [problem for table in tables for problem in policy.check_table(table)]:
+        raise PrivacyError(f"{problems[0]} ({len(problems)} problems in all)")
+    return f"policy {policy.policy} version {policy.version} covers {len(tables)} tables"

@@ -1,0 +1,94 @@
+"""The catalog: a pure function of the manifests and retractions that are in the public store."""
+
+import hashlib
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from jobs.publish.site import render_site
+from jobs.release.layout import MANIFEST, release_prefix, version_order
+from jobs.store import Store
+from schemas.digest import readable_json
+from schemas.errors import StoreError
+from schemas.manifest import Catalog, CatalogEntry, Manifest, Retraction
+
+_Model = TypeVar("_Model", Manifest, Retraction)
+
+CATALOG = "catalog.json"
+INDEX = "index.html"
+
+
+def read_manifests(store: Store) -> dict[str, Manifest]:
+    """Return the manifest of every release whose manifest is there: what has none is not published."""
+    return {version: manifest for version, (manifest, _) in _manifests(store).items()}
+
+
+def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[str, Retraction]) -> Catalog:
+    """Return the catalog, newest version last. Pure."""
+    entries = [
+        CatalogEntry(
+            version=version,
+            path=release_prefix(version),
+            created=manifest.created,
+            manifest_sha256=sha256,
+            bytes=manifest.totals.bytes,
+            rows=manifest.totals.rows,
+            provenance=manifest.provenance,
+        )
+        for version, (manifest, sha256) in manifests.items()
+        if version not in retractions
+    ]
+    latest = max((entry.version for entry in entries), key=version_order, default=None)
+    entries += [
+        CatalogEntry(
+            version=version,
+            path=release_prefix(version),
+            created=tombstone.created,
+            manifest_sha256=tombstone.manifest_sha256,
+            bytes=tombstone.bytes,
+            rows=tombstone.rows,
+            provenance=tombstone.provenance,
+            status="retracted",
+            reason=tombstone.reason,
+        )
+        for version, tombstone in retractions.items()
+    ]
+    return Catalog(latest=latest, releases=tuple(sorted(entries, key=lambda entry: version_order(entry.version))))
+
+
+def rebuild_catalog(store: Store) -> Catalog:
+    """Write catalog and index from what is in the store, again until nothing came in between."""
+    while True:
+        catalog = build_catalog(_manifests(store), _retractions(store))
+        store.put(CATALOG, readable_json(catalog))
+        store.put(INDEX, render_site(catalog))
+        if build_catalog(_manifests(store), _retractions(store)) == catalog:
+            return catalog
+
+
+def _manifests(store: Store) -> dict[str, tuple[Manifest, str]]:
+    found = {}
+    for key in store.list("releases/"):
+        folders = key.split("/")
+        if len(folders) == 3 and folders[2] == MANIFEST:
+            content = store.get(key)
+            if content is not None:
+                found[folders[1]] = (_parse(Manifest, key, content), hashlib.sha256(content).hexdigest())
+    return found
+
+
+def _retractions(store: Store) -> dict[str, Retraction]:
+    found = {}
+    for key in store.list("retractions/"):
+        content = store.get(key)
+        if content is not None:
+            tombstone = _parse(Retraction, key, content)
+            found[tombstone.version] = tombstone
+    return found
+
+
+def _parse(model: type[_Model], key: str, content: bytes) -> _Model:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreError(f"{key} in the public store cannot be read: {error.error_count()} problems") from None

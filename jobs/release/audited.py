@@ -1,0 +1,103 @@
+"""The audit report of a built release: written beside it, bound to its bytes, good for a day."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from anonymize.audit.findings import Finding
+from anonymize.audit.release import AuditResult, audit_release
+from jobs.config import Settings
+from schemas.digest import readable_json
+from schemas.errors import PrivacyError
+from schemas.registry import read_policy, shipped_tables
+
+FRESH: Final = timedelta(days=1)
+
+
+class AuditFinding(BaseModel):
+    """A finding as it stands in the report: a place, a code and a count, never a value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    place: str
+    code: str
+    count: int
+
+
+class AuditReport(BaseModel):
+    """The outcome of one audit. ``manifest_sha256`` names exactly the bytes that it speaks of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: str = "1.0"
+    version: str
+    manifest_sha256: str
+    audited: datetime
+    files: int
+    rows: int
+    strings: int
+    findings: tuple[AuditFinding, ...]
+
+
+def report_path(folder: Path) -> Path:
+    """Return where the report of a release lies: beside it, never inside."""
+    return folder.with_name(f"{folder.name}.audit.json")
+
+
+def run_audit(settings: Settings, folder: Path, *, now: datetime) -> AuditReport:
+    """Audit the release in ``folder`` and return the report."""
+    result: AuditResult = audit_release(
+        folder,
+        policy=read_policy(settings.privacy.policy),
+        known_tables={(schema.table, schema.version): schema for schema in shipped_tables()},
+    )
+    return AuditReport(
+        version=result.version,
+        manifest_sha256=result.manifest_sha256,
+        audited=now,
+        files=result.files,
+        rows=result.rows,
+        strings=result.strings,
+        findings=tuple(_as_model(finding) for finding in result.findings),
+    )
+
+
+def refuse_findings(report: AuditReport) -> None:
+    """Raise ``PrivacyError`` unless the audit found nothing."""
+    if report.findings:
+        first = report.findings[0]
+        raise PrivacyError(
+            f"the audit of {report.version} has {len(report.findings)} findings, the first: "
+            f"{first.place}: {first.code} ({first.count}); nothing may be published from it"
+        )
+
+
+def write_report(folder: Path, report: AuditReport) -> None:
+    """Write the report beside its release."""
+    report_path(folder).write_bytes(readable_json(report))
+
+
+def read_fresh_report(folder: Path, *, manifest_sha256: str, now: datetime) -> AuditReport:
+    """Return the clean report of exactly these bytes; raise ``PrivacyError`` when there is none of the last day."""
+    path = report_path(folder)
+    hint = f"run 'opspub audit {folder}' again"
+    try:
+        report = AuditReport.model_validate_json(path.read_bytes())
+    except OSError:
+        raise PrivacyError(f"release {folder.name} has no audit report; {hint}") from None
+    except ValidationError:
+        raise PrivacyError(f"{path} is not an audit report; {hint}") from None
+    refuse_findings(report)
+    if report.manifest_sha256 != manifest_sha256:
+        raise PrivacyError(f"release {folder.name} was changed after its audit; {hint}")
+    if not timedelta() <= now - report.audited <= FRESH:
+        raise PrivacyError(
+            f"the audit of {folder.name} is from {report.audited:%FT%TZ}, wanted one of the last day; {hint}"
+        )
+    return report
+
+
+def _as_model(finding: Finding) -> AuditFinding:
+    return AuditFinding(place=finding.place, code=finding.code, count=finding.count)

@@ -1,0 +1,96 @@
+"""The release job: choose the span, build, audit, and leave an audited release in the work folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jobs.config import Settings
+from jobs.publish.catalog import read_manifests
+from jobs.release.audited import AuditReport, refuse_findings, run_audit, write_report
+from jobs.release.build import Progress, build_release, check_version, whole_days
+from jobs.store import open_store
+from schemas.commit import CommitRecord
+from schemas.errors import PrivacyError, UsageError
+from schemas.manifest import Manifest
+from schemas.windows import Window, snap_outward
+
+
+@dataclass(frozen=True)
+class ReleaseResult:
+    """A built and audited release."""
+
+    folder: Path
+    manifest: Manifest
+    report: AuditReport
+    received: int
+    expected: int
+
+
+def run_release(
+    settings: Settings,
+    version: str,
+    *,
+    clock: Callable[[], datetime],
+    start: datetime | None = None,
+    end: datetime | None = None,
+    progress: Progress = lambda done, total, what: None,
+) -> ReleaseResult:
+    """Build ``version`` from committed snapshots and audit it; raise ``PrivacyError`` when the audit finds anything."""
+    check_version(version)
+    public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
+    published = read_manifests(public)
+    if version in published or public.get(f"retractions/{version}.json") is not None:
+        raise UsageError(f"version {version} is published or withdrawn; a version is never used twice: take the next")
+    chosen: list[CommitRecord] = []
+
+    def choose_span(commits: Sequence[CommitRecord]) -> Window:
+        span = _choose_span(settings, commits, list(published.values()), start, end)
+        chosen.extend(r for r in commits if span.start <= r.window.start and r.window.end <= span.end)
+        return span
+
+    built = build_release(settings, version, choose_span=choose_span, progress=progress)
+    _refuse_overlap(built.manifest, list(published.values()))
+    report = run_audit(settings, built.folder, now=clock())
+    write_report(built.folder, report)
+    refuse_findings(report)
+    hours = [hour for record in chosen for metric in record.coverage for hour in metric.hours]
+    return ReleaseResult(
+        built.folder,
+        built.manifest,
+        report,
+        received=sum(min(hour.received, hour.expected) for hour in hours),
+        expected=sum(hour.expected for hour in hours),
+    )
+
+
+def _choose_span(
+    settings: Settings,
+    commits: Sequence[CommitRecord],
+    published: Sequence[Manifest],
+    start: datetime | None,
+    end: datetime | None,
+) -> Window:
+    """Return the span given by hand, snapped outward; or what was committed since this source's last release."""
+    tokens = {record.source_token for record in commits}
+    since = max((manifest.end for manifest in published if tokens & set(manifest.sources)), default=None)
+    if start is None and end is None:
+        return whole_days(commits, since)
+    if not commits:
+        raise UsageError("there are no committed snapshots of this source; run 'opspub snapshot' first")
+    first = start or since or min(record.window.start for record in commits)
+    last = end or max(record.window.end for record in commits)
+    if first >= last:
+        raise UsageError(f"found a span from {first:%FT%TZ} to {last:%FT%TZ}; wanted --start before --end")
+    first = max(first, min(record.window.start for record in commits))
+    return snap_outward(first, last, settings.collection.window)
+
+
+def _refuse_overlap(manifest: Manifest, published: Sequence[Manifest]) -> None:
+    """One span under two keys would link the tokens of both by their values."""
+    for other in published:
+        if other.key_id != manifest.key_id and other.start < manifest.end and manifest.start < other.end:
+            raise PrivacyError(
+                f"release {other.release.version} covers part of this span under another key; "
+                "an erratum keeps the key, any other release must not overlap"
+            )

@@ -1,0 +1,110 @@
+"""Hold released table versions fast: ``tables.lock`` keeps the digest and the content of each, one per line.
+
+``python -m schemas.lock`` adds the versions that it does not know yet, and refuses if a known one has changed.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.compat import compare_tables
+from schemas.digest import canonical_json, digest
+from schemas.registry import LOCK, shipped_tables
+from schemas.table import TableSchema
+
+_Key = tuple[str, int, int]
+
+
+class LockedTable(BaseModel):
+    """One line of the lock. The content is there so that a change can be told, not only noticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str
+    version: str
+    digest: str
+    content: TableSchema
+
+
+def render_lock(tables: Iterable[TableSchema]) -> str:
+    """Return the lock of some tables: one line of canonical JSON each, by name and version."""
+    return "".join(
+        canonical_json(
+            {
+                "table": schema.table,
+                "version": schema.version,
+                "digest": digest(schema),
+                "content": schema.model_dump(mode="json", exclude_defaults=True),
+            }
+        ).decode()
+        + "\n"
+        for schema in sorted(tables, key=_key)
+    )
+
+
+def check_lock(tables: Iterable[TableSchema], lock_text: str) -> list[str]:
+    """Return what differs between the tables and what was released; empty when nothing does."""
+    present = {_key(schema): schema for schema in tables}
+    locked, found = _read_lock(lock_text)
+    for key, entry in locked.items():
+        found += _check_entry(entry, present.get(key))
+    return found + [
+        f"table {schema.table} {schema.version} is not in {LOCK.name}; run python -m schemas.lock to add it"
+        for key, schema in present.items()
+        if key not in locked
+    ]
+
+
+def main() -> int:
+    """Add what is new to the lock; print what forbids it and change nothing if a released version differs."""
+    text = LOCK.read_text("utf-8") if LOCK.exists() else ""
+    locked, _ = _read_lock(text)
+    if problems := check_lock([schema for schema in shipped_tables() if _key(schema) in locked], text):
+        sys.stderr.write("\n".join(problems) + "\n")
+        return 2
+    LOCK.write_text(render_lock(shipped_tables()), "utf-8")
+    return 0
+
+
+def _key(schema: TableSchema) -> _Key:
+    return schema.table, schema.major, schema.minor
+
+
+def _read_lock(text: str) -> tuple[Mapping[_Key, LockedTable], list[str]]:
+    locked: dict[_Key, LockedTable] = {}
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        place = f"{LOCK.name}, line {number}"
+        try:
+            entry = LockedTable.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            found.append(f"{place}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")
+            continue
+        if digest(entry.content) != entry.digest or (entry.content.table, entry.content.version) != (
+            entry.table,
+            entry.version,
+        ):
+            found.append(f"{place}: content, digest and name of {entry.table} do not belong together; restore the line")
+        elif _key(entry.content) in locked:
+            found.append(f"{place}: table {entry.table} {entry.version} stands here for the second time")
+        locked[_key(entry.content)] = entry
+    return locked, found
+
+
+def _check_entry(entry: LockedTable, schema: TableSchema | None) -> list[str]:
+    name = f"table {entry.table} {entry.version}"
+    if schema is None:
+        return [f"{name} was released and is gone; restore {entry.table}_v{entry.version}.yaml"]
+    if digest(schema) == entry.digest:
+        return []
+    changes = compare_tables(entry.content, schema)
+    told = "; ".join(map(str, changes)) or "in the order of its metrics"
+    breaking = any(change.breaking for change in changes)
+    wanted = f"major version {schema.major + 1}.0" if breaking else f"minor version {schema.major}.{schema.minor + 1}"
+    return [f"{name} was released and has changed: {told} (a released version stays: restore it, and add {wanted})"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
