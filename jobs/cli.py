@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import click
 import typer
 
 from jobs.cli_registry import key_app, policy_app, schema_app
@@ -220,12 +219,8 @@ def verify(
 def main() -> NoReturn:
     """Run the command line; every error that a user may meet is one line on stderr and its exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        app()
     except PublisherError as error:
         sys.stderr.write(f"opspub: {error}\n")
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(1)
+    sys.exit(0)

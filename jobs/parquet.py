@@ -99,7 +99,7 @@ def expand_row_groups(segments: Segments, schema: pa.Schema, constants: dict[str
                 )
             else:
                 arrays.append(_spread(labels.column(field.name), codes))
-        yield pa.RecordBatch.from_arrays(arrays, names=schema.names)
+        yield pa.RecordBatch.from_arrays(arrays, schema=_encoded(schema))
 
 
 def _spread(column: Any, codes: npt.NDArray[np.int32]) -> Any:  # noqa: ANN401 - any Arrow array, same out
@@ -112,11 +112,17 @@ def _spread(column: Any, codes: npt.NDArray[np.int32]) -> Any:  # noqa: ANN401 -
 
 def open_writer(path: Path, schema: pa.Schema, *, value_encoding: str = "BYTE_STREAM_SPLIT") -> pq.ParquetWriter:
     """Open a Parquet file for the batches of ``expand_row_groups``: sorted, strings as dictionaries."""
-    encoded = [
-        field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field
-        for field in schema
-    ]
-    return pq.ParquetWriter(path, pa.schema(encoded), **_options(schema, value_encoding))
+    return pq.ParquetWriter(path, _encoded(schema), **_options(schema, value_encoding))
+
+
+def _encoded(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of batches on their way into a file: strings as dictionaries; a reader sees strings."""
+    return pa.schema(
+        [
+            field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field
+            for field in schema
+        ]
+    )
 
 
 def _options(schema: pa.Schema, value_encoding: str = "PLAIN") -> dict[str, Any]:

@@ -44,9 +44,7 @@ def run_verify(
         manifest = Manifest.model_validate_json(content)
         catalog = Catalog.model_validate_json(public.get(CATALOG) or b"")
     except ValidationError as error:
-        raise StoreError(
-            f"manifest or catalog of {public.url}: {error.error_count()} problems"
-        ) from None
+        raise StoreError(f"manifest or catalog of {public.url}: {error.error_count()} problems") from None
     found = hashlib.sha256(content).hexdigest()
     problems = []
     entry = next((entry for entry in catalog.releases if entry.version == version), None)
