@@ -101,9 +101,10 @@ def _check_entry(entry: LockedTable, schema: TableSchema | None) -> list[str]:
         return []
     changes = compare_tables(entry.content, schema)
     told = "; ".join(map(str, changes)) or "in the order of its metrics"
-    breaking = any(change.breaking for change in changes)
-    wanted = f"major version {schema.major + 1}.0" if breaking else f"minor version {schema.major}.{schema.minor + 1}"
-    return [f"{name} was released and has changed: {told} (a released version stays: restore it, and add {wanted})"]
+    wanted = "major" if any(change.breaking for change in changes) else "minor"
+    return [
+        f"{name} was released and has changed: {told} (a released version stays: restore it, add a {wanted} version)"
+    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,35 @@
+"""Which files may hold what was asked for. Pure: the manifest's entries in, some of them out."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from opscommons._documents import ReleaseFile
+from opscommons._instants import milliseconds
+
+Span = tuple[int | None, int | None]
+
+
+def choose_data_files(
+    files: Iterable[ReleaseFile],
+    *,
+    metrics: Sequence[str] | None,
+    tables: Sequence[str] | None,
+    span: Span = (None, None),
+) -> tuple[ReleaseFile, ...]:
+    """Return the data files of these metrics and tables (``None``: all) that overlap the half-open span."""
+    return tuple(
+        file
+        for file in files
+        if file.role == "data"
+        and (metrics is None or file.metric in metrics)
+        and (tables is None or file.table in tables)
+        and overlaps(file.min_timestamp, file.max_timestamp, span)
+    )
+
+
+def overlaps(first: datetime | None, last: datetime | None, span: Span) -> bool:
+    """Tell whether samples from ``first`` to ``last``, both included, may lie in ``[start, end)``."""
+    start, end = span
+    begins_in_time = end is None or first is None or milliseconds(first) < end
+    ends_in_time = start is None or last is None or milliseconds(last) >= start
+    return begins_in_time and ends_in_time

@@ -1,0 +1,1 @@
+"""Tests of the jobs: wiring, stores, snapshots, releases and what is published."""
