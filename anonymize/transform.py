@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -55,11 +55,15 @@ class TableAnonymizer:
 
     def make_columns(self, metric: str, labels: Sequence[Labels], report: Report) -> pa.RecordBatch:
         """Return one row per series: ``series_id`` and every label column, in the table's order."""
-        self._note(labels, report)
+        declared = self.table.metric(metric).labels
+        self._note(declared, labels, report)
         schema = data_schema(self.table)
         arrays: dict[str, Any] = {"series_id": pa.array([self.series_id(metric, each) for each in labels], pa.string())}
         canonical = self._canonical_by_domain(labels)
         for column in self.table.labels:
+            if column.name not in declared:
+                arrays[column.name] = pa.nulls(len(labels), schema.field(column.name).type)
+                continue
             values = self._publish(column, labels, canonical)
             strangers = sum(
                 1
@@ -85,9 +89,10 @@ class TableAnonymizer:
         vocabularies = self.policy.vocabularies.values()
         return frozenset(word for each in vocabularies for word in (*each.members, *each.members.values()))
 
-    def _note(self, labels: Sequence[Labels], report: Report) -> None:
-        declared = {column.source_label for column in self.table.labels}
-        plain = {column.source_label for column in self.table.labels if not column.identity}
+    def _note(self, columns: Collection[str], labels: Sequence[Labels], report: Report) -> None:
+        published = [column for column in self.table.labels if column.name in columns]
+        declared = {column.source_label for column in published}
+        plain = {column.source_label for column in published if not column.identity}
         for each in labels:
             for name, value in each.items():
                 if name not in declared:

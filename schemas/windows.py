@@ -42,7 +42,10 @@ def parse_duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text)
     if not text or not found:
         raise ValueError(f"{text!r} is not a duration; wanted one such as 30s, 5m, 1h30m or 7d")
-    return timedelta(milliseconds=sum(_UNIT_MS[unit] * int(n) for unit, n in found.groupdict().items() if n))
+    try:
+        return timedelta(milliseconds=sum(_UNIT_MS[unit] * int(n) for unit, n in found.groupdict().items() if n))
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any span of time here") from None
 
 
 def format_duration(span: timedelta) -> str:

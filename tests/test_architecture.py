@@ -1,0 +1,94 @@
+"""The house rules that a machine can hold: imports run one way, and every heavy or dangerous thing has one door."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = {name: ROOT / name for name in ("schemas", "collector", "anonymize", "jobs")}
+LAYERS["opscommons"] = ROOT / "datasets/client/src/opscommons"
+MAY_IMPORT: dict[str, set[str]] = {
+    "schemas": set(),
+    "collector": {"schemas"},
+    "anonymize": {"schemas"},
+    "jobs": {"schemas", "collector", "anonymize"},
+    "opscommons": set(),
+}
+DOORS = {
+    "prometheus_api_client": {"collector/client.py"},
+    "numba": {"collector/kernels/xor.py", "collector/kernels/grid.py"},
+    "google_crc32c": {"collector/frames.py"},
+    "cramjam": {"collector/remote_read.py"},
+    "boto3": {"jobs/store/s3.py"},
+    "botocore": {"jobs/store/s3.py"},
+    "apscheduler": {"jobs/scheduler.py"},
+    "hmac": {"anonymize/pseudonyms.py"},
+    "yaml": {"schemas/registry.py", "jobs/config.py", "jobs/release/card.py", "jobs/release/citation.py"},
+}
+CALL_DOORS = {
+    # the clock
+    ("datetime", "now"): {"jobs/clock.py"},
+    ("datetime", "utcnow"): set(),
+    ("time", "time"): {"jobs/clock.py"},
+    ("time", "perf_counter"): {"jobs/clock.py"},
+    # the environment
+    ("os", "environ"): {"jobs/config.py"},
+    ("os", "getenv"): set(),
+}
+TRANSFORMER = {"identity", "pseudonyms", "transform", "values", "keys"}
+MODULES = [(layer, path) for layer, folder in LAYERS.items() for path in sorted(folder.rglob("*.py"))]
+IDS = [path.relative_to(ROOT).as_posix() for _, path in MODULES]
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 or "opscommons" in path.parts, f"{path.name}:{node.lineno}: use absolute imports"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize(("layer", "path"), MODULES, ids=IDS)
+def test_imports_follow_the_layers(layer: str, path: Path) -> None:
+    """schemas <- collector, anonymize <- jobs; the client shares a document with them, never code."""
+    name = path.relative_to(ROOT).as_posix()
+    for module in imported_modules(path):
+        package = module.split(".")[0]
+        if package in MAY_IMPORT and package != layer:
+            assert package in MAY_IMPORT[layer], f"{name} must not import {package}"
+        if package in DOORS:
+            assert name in DOORS[package], f"{package} belongs in {sorted(DOORS[package])} alone, not in {name}"
+
+
+@pytest.mark.parametrize(("layer", "path"), MODULES, ids=IDS)
+def test_the_clock_and_the_environment_have_one_door(layer: str, path: Path) -> None:
+    """A function that is told the time and the settings can be tested at any time under any settings."""
+    name = path.relative_to(ROOT).as_posix()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            use = (node.value.id, node.attr)
+            if use in CALL_DOORS and layer != "opscommons":
+                assert name in CALL_DOORS[use], f"{name}:{node.lineno}: {'.'.join(use)} has its own door"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "anonymize/audit").glob("*.py")), ids=lambda path: path.name)
+def test_the_audit_shares_no_code_with_what_it_audits(path: Path) -> None:
+    """An error in the transformer must not be repeated by its auditor."""
+    for module in imported_modules(path):
+        parts = module.split(".")
+        assert not (parts[0] == "anonymize" and len(parts) > 1 and parts[1] in TRANSFORMER), f"{path.name}: {module}"
+
+
+def test_nothing_imports_what_only_main_programs_may() -> None:
+    """``datasets`` stays a folder without code, or it would shadow a well-known package in notebooks."""
+    assert not (ROOT / "datasets/__init__.py").exists()
+
+
+@pytest.mark.parametrize(("layer", "path"), MODULES, ids=IDS)
+def test_a_file_tells_one_story(layer: str, path: Path) -> None:
+    """Rules that no machine holds decay; 400 lines is where a second story has begun."""
+    if not path.name.endswith("_pb2.py"):
+        assert len(path.read_text("utf-8").splitlines()) <= 400
