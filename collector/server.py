@@ -19,6 +19,11 @@ class ServerInfo:
     lookback: timedelta | None
 
     @property
+    def minor_version(self) -> str | None:
+        """Major and minor version: all that a rule depends on, and no more than may be told."""
+        return ".".join(self.version.split(".")[:2]) if self.version else None
+
+    @property
     def lookback_includes_edge(self) -> bool:
         """Whether a sample exactly one lookback old still counts: so in 2.x, no longer in 3.x."""
         return (self.version or "2").partition(".")[0] in ("0", "1", "2")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.errors import DemoError
+from demo.source import BACKFILL_HOURS
 from demo.source import main as bring_source
 
 ROOT = Path(__file__).parent.parent
@@ -28,37 +29,51 @@ WAIT_SECONDS = 240.0
 class Demo:
     """Where this demo keeps its things, and which server it reads."""
 
-    folder: Path
+    root: Path
     environment: Mapping[str, str]
     url: str
 
-    def opspub(self, config: str, *arguments: str) -> dict[str, Any]:
-        """Run a command as a person would, show it, and return its result; stop the demo when it fails."""
-        shown = " ".join(("opspub", "--config", f"demo/{config}.yaml", *arguments))
-        print(f"\n$ {shown}", flush=True)
+    @property
+    def folder(self) -> Path:
+        """The servers, their state and the key."""
+        return self.root / ".demo"
+
+    @property
+    def public(self) -> Path:
+        """The public store."""
+        return self.root / "public"
+
+    def show(self, config: str, *arguments: str) -> dict[str, Any]:
+        """Say a command as a person would type it, run it, and return its result."""
+        print(f"\n$ {' '.join(('opspub', '--config', f'demo/{config}.yaml', *arguments))}", flush=True)
+        return self.run(config, *arguments)
+
+    def run(self, config: str, *arguments: str) -> dict[str, Any]:
+        """Run a command and return its result; stop the demo when it fails."""
+        opspub = Path(sys.executable).with_name("opspub")
         ran = subprocess.run(
-            [Path(sys.executable).with_name("opspub"), "--config", ROOT / "demo" / f"{config}.yaml", *arguments, "--json"],
+            [opspub, "--config", self.root / "demo" / f"{config}.yaml", *arguments, "--json"],
             env={**self.environment, "OPSPUB_SOURCE__URL": self.url},
             stdout=subprocess.PIPE,
             text=True,
             check=False,
         )
         if ran.returncode:
-            raise DemoError(f"'{shown}' ended with exit code {ran.returncode}; what it found stands above")
+            raise DemoError(
+                f"'opspub {arguments[0]}' ended with exit code {ran.returncode}; what it found stands above"
+            )
         result: dict[str, Any] = json.loads(ran.stdout)
         return result
 
 
-def main(environment: Mapping[str, str]) -> int:
-    """Run the whole demo and say what was made; return the exit code."""
+def main(environment: Mapping[str, str], *, root: Path = ROOT, hours: int = BACKFILL_HOURS) -> int:
+    """Run the whole demo below ``root`` and say what was made; return the exit code."""
     begun = time.monotonic()
-    folder = ROOT / ".demo"
     try:
         given = environment.get("PROMETHEUS_URL")
-        url = given or _start_source(folder, environment)
-        demo = Demo(folder, environment, url)
-        if not (folder / "opspub.key").exists():
-            demo.opspub("own" if given else "sim", "key", "new")
+        demo = Demo(root, environment, given or _start_source(root / ".demo", environment, hours))
+        if not (demo.folder / "opspub.key").exists():
+            demo.show("own" if given else "sim", "key", "new")
         releases = [_run_own(demo)] if given else _run_both(demo)
         _say_what_was_made(demo, releases, seconds=time.monotonic() - begun)
     except DemoError as error:
@@ -67,9 +82,10 @@ def main(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _start_source(folder: Path, environment: Mapping[str, str]) -> str:
+def _start_source(folder: Path, environment: Mapping[str, str], hours: int) -> str:
     print("starting Prometheus and node_exporter beside a simulated cluster", flush=True)
-    if bring_source(["up", "--folder", str(folder)], environment=environment, now=time.time()):  # noqa: TID251 - entry
+    arguments = ["up", "--folder", str(folder), "--hours", str(hours)]
+    if bring_source(arguments, environment=environment, now=time.time()):  # noqa: TID251 - an entry point
         raise DemoError("the source did not start; what it found stands above")
     return str(_read_state(folder)["url"])
 
@@ -77,9 +93,9 @@ def _start_source(folder: Path, environment: Mapping[str, str]) -> str:
 def _run_both(demo: Demo) -> list[dict[str, Any]]:
     """Collect the simulated cluster while the machine's own windows pass; release the simulated one last."""
     past = _read_state(demo.folder)["backfill"]
-    _show_snapshot(demo.opspub("sim", "snapshot"))
+    _show_snapshot(demo.show("sim", "snapshot"))
     _await_real_windows(demo)
-    _show_snapshot(demo.opspub("real", "snapshot"))
+    _show_snapshot(demo.show("real", "snapshot"))
     last_hour = datetime.fromisoformat(past["end"]).replace(minute=0, second=0)
     return [
         _release(demo, "real", "--start", past["start"]),
@@ -89,8 +105,8 @@ def _run_both(demo: Demo) -> list[dict[str, Any]]:
 
 def _run_own(demo: Demo) -> dict[str, Any]:
     """Collect from the server of the person who runs this."""
-    demo.opspub("own", "doctor")
-    _show_snapshot(demo.opspub("own", "snapshot"))
+    demo.show("own", "doctor")
+    _show_snapshot(demo.show("own", "snapshot"))
     return _release(demo, "own", "--start", "1970-01-01")
 
 
@@ -109,30 +125,21 @@ def _await_real_windows(demo: Demo) -> None:
 
 def _count_windows(demo: Demo) -> int:
     """Count the real machine's windows that are due or committed."""
-    committed = len(list((ROOT / "staging/real/commits").rglob("*.json")))
-    ran = subprocess.run(
-        [Path(sys.executable).with_name("opspub"), "--config", ROOT / "demo/real.yaml", "plan", "--json"],
-        env={**demo.environment, "OPSPUB_SOURCE__URL": demo.url},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if ran.returncode:
-        raise DemoError("'opspub plan' failed; what it found stands above")
-    return committed + int(json.loads(ran.stdout)["windows"])
+    committed = len(list((demo.root / "staging/real/commits").rglob("*.json")))
+    return committed + int(demo.run("real", "plan")["windows"])
 
 
 def _release(demo: Demo, config: str, *span: str) -> dict[str, Any]:
-    version = _next_version(ROOT / "public")
-    built = demo.opspub(config, "release", version, *span)
+    version = _next_version(demo.public)
+    built = demo.show(config, "release", version, *span)
     print(
         f"  {built['rows']:,} rows of {built['series']:,} series in {built['tables']} tables, "
         f"{built['bytes_per_sample']:.2f} bytes per sample, coverage {_percent(built['coverage'])}, "
         f"audit findings: {built['audit_findings']} in {built['strings_audited']:,} strings"
     )
-    published = demo.opspub(config, "publish", version)
+    published = demo.show(config, "publish", version)
     print(f"  {published['files']} files, {published['bytes'] / (1 << 20):.1f} MiB")
-    proven = demo.opspub(config, "verify", version)
+    proven = demo.show(config, "verify", version)
     print(f"  {proven['proven']}")
     return {**built, "config": config}
 
@@ -140,7 +147,9 @@ def _release(demo: Demo, config: str, *span: str) -> dict[str, Any]:
 def _next_version(public: Path) -> str:
     """Return the next free version of this month."""
     month = datetime.now(UTC).strftime("%Y.%-m")  # noqa: TID251 - the demo's own entry
-    used = [path.name.removesuffix(".json") for name in ("releases", "retractions") for path in (public / name).glob("*")]
+    used = [
+        path.name.removesuffix(".json") for name in ("releases", "retractions") for path in (public / name).glob("*")
+    ]
     numbers = [int(version.rpartition(".")[2]) for version in used if version.rpartition(".")[0] == month]
     return f"{month}.{max(numbers, default=-1) + 1}"
 
@@ -165,11 +174,11 @@ def _say_what_was_made(demo: Demo, releases: Sequence[Mapping[str, Any]], *, sec
             f"{release['version']:12} {release['config']:6} {release['rows']:11,} {release['series']:7,} "
             f"{release['bytes_per_sample']:9.2f} {_percent(release['coverage']):>9} {clean:>7}"
         )
-    table = json.loads((ROOT / f"public/releases/{latest['version']}/manifest.json").read_text())["tables"][0]
+    table = json.loads((demo.public / f"releases/{latest['version']}/manifest.json").read_text())["tables"][0]
     print(
         f"\nPrometheus stays up at {demo.url} (make demo-stop ends it). Three things to try:\n"
         f"  .venv/bin/opscommons --url public info\n"
-        f"  .venv/bin/python -c \"import opscommons as oc; "
+        f'  .venv/bin/python -c "import opscommons as oc; '
         f"print(oc.open('public').load('{table['metrics'][0]}').describe())\"\n"
         f"  less public/releases/{latest['version']}/README.md    # the dataset card; public/index.html lists all"
     )

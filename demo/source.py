@@ -103,7 +103,7 @@ def _bring_up(folder: Path, seed: int, length: int, environment: Mapping[str, st
         },
     }
     _write_json(folder / _STATE, state)
-    print(f"Prometheus {read_version(programs.prometheus)} is running at {prometheus.url}")
+    print(f"Prometheus is running at {prometheus.url}")
     return 0
 
 

@@ -36,7 +36,7 @@ class OpenSource:
         lookback_ms = self.settings.collection.lookback.total_seconds() * 1000
         return ReadInfo(
             path=self.reader.path,
-            server_version=self.server.version,
+            server_version=self.server.minor_version,
             lookback_ms=int(lookback_ms),
             lookback_includes_edge=self.server.lookback_includes_edge,
         )

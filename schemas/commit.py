@@ -92,6 +92,7 @@ class ReadInfo(_Strict):
 
     path: Literal["remote-read", "http"]
     server_version: str | None
+    """Major and minor: a patch level would tell an attacker more than a reader."""
     lookback_ms: int
     lookback_includes_edge: bool
 

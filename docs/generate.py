@@ -1,0 +1,238 @@
+"""Write the parts of the documentation that the code knows: ``python docs/generate.py``; a test holds them current.
+
+Pure but for ``main``: the configuration reference from ``Settings``, the exit codes from ``schemas.errors``, and a
+page for every table from the registry.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from jobs.config import PREFIX, PositiveSpan, Settings, Size
+from schemas import errors
+from schemas.errors import PublisherError
+from schemas.policy import Policy
+from schemas.registry import latest_tables, read_policy
+from schemas.table import LabelColumn, TableSchema
+from schemas.windows import format_duration
+
+DOCS: Final = Path(__file__).parent
+BEGIN: Final = "<!-- generated: python docs/generate.py -->"
+END: Final = "<!-- end of what is generated -->"
+NO_EFFECT: Final = "**No effect yet.** "
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "source.name": "The source's name: part of every key of the staging store; published as a token only.",
+    "source.provenance": "Printed on the card, in the manifest and in the catalog. A release is one or the other.",
+    "source.url": "Base URL of a Prometheus API, without `/api/v1`.",
+    "source.read": "`auto` takes streamed remote read where the server has it, else the query API (`http`).",
+    "source.identity": "`kubernetes` takes the nodes' names and addresses from `kube_node_info`, and fails tables that "
+    "name hosts without it. `none`: no cluster to ask, every host is its own node.",
+    "source.match": "Labels and their values that every series of the source has, such as `{cluster: east}`: added to "
+    "every selector.",
+    "source.bearer_token_file": "File with a bearer token, read again for every request, since Kubernetes rotates it.",
+    "source.basic_auth.username": "User of HTTP basic authentication.",
+    "source.basic_auth.password_file": "File with that user's password.",
+    "source.tls.ca_file": "Certificate authority of the server; the system's own by default.",
+    "source.tls.cert_file": "Client certificate.",
+    "source.tls.key_file": "Key of the client certificate.",
+    "source.headers": "HTTP headers for every request, such as `{X-Scope-OrgID: team}`; never printed.",
+    "source.external_labels": "Labels that the server adds to what leaves it. They are no part of a series' identity; "
+    "only the names count.",
+    "source.replica_labels": "Labels that tell replicas of one server apart; no part of a series' identity either.",
+    "source.timeout": "How long a request may wait for the server's next bytes.",
+    "collection.window": "Width of a window; divides a day. Fixed for the life of a staging store.",
+    "collection.step": "Step of the grid; divides the window. Fixed for the life of a staging store.",
+    "collection.lookback": "The server's `query.lookback-delta`; a server that says otherwise is refused. Fixed for "
+    "the life of a staging store.",
+    "collection.settle": "How long after its end a window is left alone, since scrapes and remote write lag.",
+    "collection.max_catch_up": "How far back missed windows are still collected, as far as the server has them.",
+    "collection.tables": "`all`, or a list of [table names](tables/README.md).",
+    "limits.concurrent_reads": NO_EFFECT + "Metrics are read one after another.",
+    "limits.max_series_per_read": NO_EFFECT + "A metric is read by one request; its answer is streamed.",
+    "limits.memory": NO_EFFECT + "Memory is bounded by the sizes of blocks and runs, not by this figure.",
+    "limits.deadline": "After this time no further window is begun: exit code 8, and what was committed is kept.",
+    "privacy.policy": "Name of a shipped policy, or the path of a policy file (`.yaml`).",
+    "privacy.key_file": "The key ring. Mode 0600; a file that others may read or the group may write is refused.",
+    "privacy.k_anonymity": NO_EFFECT + "Small groups are not suppressed in this version, and every card says so.",
+    "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",
+    "public": "Public store of the releases, of the same two forms.",
+    "work_dir": "Where windows are collected, in private folders that go away, and releases are built and kept.",
+    "release.title": "Title on the card and in the manifest.",
+    "release.license": "SPDX identifier of the data's licence.",
+    "release.maintainer": "Who publishes; printed.",
+    "release.contact": "Where findings and requests for removal go; printed.",
+    "s3_endpoint_url": "S3 server other than Amazon's; `S3_ENDPOINT_URL` serves too.",
+}
+
+
+def main() -> None:
+    """Write everything."""
+    for path, text in render_all().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def render_all() -> dict[Path, str]:
+    """Return every file that is generated, or has a generated part, with what it should hold."""
+    files = {
+        DOCS / name: fill((DOCS / name).read_text("utf-8"), lines)
+        for name, lines in (("configuration.md", configuration_lines()), ("errors.md", error_lines()))
+    }
+    policy = read_policy("default")
+    for name, table in latest_tables().items():
+        files[DOCS / "tables" / f"{name}.md"] = "\n".join(table_lines(table, policy)) + "\n"
+    files[DOCS / "tables" / "README.md"] = "\n".join(index_lines()) + "\n"
+    return files
+
+
+def fill(text: str, lines: Iterator[str]) -> str:
+    """Return a page with new lines between its two markers."""
+    head, rest = text.split(BEGIN)
+    return f"{head}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{rest.split(END)[1]}"
+
+
+def setting_keys(model: type[BaseModel] = Settings, place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every key of the configuration by its full name, with its field."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section:
+            yield from setting_keys(section, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", field
+
+
+def configuration_lines() -> Iterator[str]:
+    """Yield the reference of the configuration."""
+    yield "| key | type | default | meaning | in the environment |"
+    yield "|---|---|---|---|---|"
+    for key, field in setting_keys():
+        variable = PREFIX + key.upper().replace(".", "__")
+        yield f"| `{key}` | {describe_type(field)} | {describe_default(field)} | {MEANINGS[key]} | `{variable}` |"
+
+
+def describe_type(field: FieldInfo) -> str:
+    """Return the type of a key in words."""
+    if field.annotation is timedelta:
+        return "duration over 0s" if _checks(PositiveSpan) <= _checks(field) else "duration"
+    return "size" if _is_size(field) else _words(field.annotation)
+
+
+def describe_default(field: FieldInfo) -> str:
+    """Return the default of a key as a configuration file would spell it."""
+    if field.is_required():
+        return "required"
+    default = field.default
+    if default is None:
+        return "none"
+    if isinstance(default, timedelta):
+        return f"`{format_duration(default)}`"
+    if _is_size(field):
+        return f"`{default >> 20}MiB`"
+    if isinstance(default, tuple):
+        return f"`[{', '.join(default)}]`"
+    return f"`{default}`"
+
+
+def error_lines() -> Iterator[str]:
+    """Yield the exit codes."""
+    yield "| code | error | when |"
+    yield "|--:|---|---|"
+    yield "| 0 | | Done; nothing due is done too. |"
+    yield "| 1 | | Anything unexpected; the traceback follows. |"
+    for error in error_classes():
+        yield f"| {error.exit_code} | `{error.__name__}` | {(error.__doc__ or '').strip()} |"
+
+
+def error_classes() -> list[type[PublisherError]]:
+    """Return every error that a command may end with, by exit code."""
+    found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, PublisherError)]
+    return sorted((each for each in found if each is not PublisherError), key=lambda error: error.exit_code)
+
+
+def index_lines() -> Iterator[str]:
+    """Yield the list of tables."""
+    yield "# Tables"
+    yield ""
+    yield "Generated from `schemas/tables/` by `python docs/generate.py`. `opspub schema show TABLE` prints the same."
+    yield ""
+    yield "| table | version | family | metrics | what it holds |"
+    yield "|---|---|---|--:|---|"
+    for name, table in latest_tables().items():
+        yield (
+            f"| [`{name}`]({name}.md) | {table.version} | {table.family} | {len(table.metrics)} | {table.description} |"
+        )
+
+
+def table_lines(table: TableSchema, policy: Policy) -> Iterator[str]:
+    """Yield the page of one table."""
+    yield f"# Table `{table.table}`"
+    yield ""
+    yield f"{table.description} Version {table.version}, family `{table.family}`. [All tables](README.md)."
+    yield ""
+    yield "## Columns"
+    yield ""
+    yield "Beside these, every row has `timestamp`, `series_id` and `value`. Rows are sorted by"
+    yield f"{', '.join(f'`{name}`' for name in table.sort_key)}, then series and time."
+    yield ""
+    yield "| column | made from the label | published as | meaning |"
+    yield "|---|---|---|---|"
+    for column in table.labels:
+        yield f"| `{column.name}` | `{column.source_label}` | {_kind(column, policy)} | {column.meaning} |"
+    yield ""
+    yield "## Metrics"
+    yield ""
+    yield "| metric | type | unit | value | meaning |"
+    yield "|---|---|---|---|---|"
+    for metric in table.metrics:
+        only = f" Only series with {', '.join(f'`{matcher}`' for matcher in metric.match)}." if metric.match else ""
+        yield f"| `{metric.name}` | {metric.type} | {metric.unit} | {metric.value} | {metric.meaning}{only} |"
+
+
+def _kind(column: LabelColumn, policy: Policy) -> str:
+    if column.number:
+        return "number" if column.number == "int32" else "number as text"
+    if column.vocabulary:
+        return f"word of the list `{column.vocabulary}`"
+    domain = policy.domains[column.identity or ""]
+    public = f", or a name of the list `{domain.public}`" if domain.public else ""
+    return f"pseudonym `{domain.prefix}_…`{public}"
+
+
+def _checks(annotated: Any) -> set[str]:  # noqa: ANN401 - an annotated type, or the field that has it
+    """Return the names of the functions that check a value."""
+    metadata = annotated.metadata if isinstance(annotated, FieldInfo) else get_args(annotated)[1:]
+    return {each.func.__name__ for each in metadata if hasattr(each, "func")}
+
+
+def _is_size(field: FieldInfo) -> bool:
+    return field.annotation is int and _checks(Size) <= _checks(field)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - a type as pydantic keeps it
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
+
+
+def _words(annotation: Any) -> str:  # noqa: ANN401 - a type as pydantic keeps it
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{each}`" for each in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_words(each) for each in arguments if each is not type(None))
+    if origin is tuple:
+        return "list of text"
+    if origin is dict:
+        return "mapping of text"
+    return {str: "text", SecretStr: "text", int: "number", Path: "path"}[annotation]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The image: everything in it is locked, it runs as nobody, and its kernels are compiled."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.docs.pages import ROOT
+
+DEPLOY = ROOT / "deploy"
+TEXT = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
+STEPS = [line.split(maxsplit=1) for line in TEXT.splitlines() if line.strip() and not line.startswith(("#", " "))]
+PROBE = """
+from collector.grid import Grid
+from collector.remote_pb2 import Chunk
+from collector.remote_read import _Block
+
+block = _Block(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True), "probe")
+block.add((("pod", "a"),), [Chunk(type=Chunk.XOR, data=bytes([0, 1, 0]) + bytes(8))])
+assert block.take().present.all()
+"""
+
+
+def arguments(instruction: str) -> list[str]:
+    return [rest for name, rest in STEPS if name == instruction]
+
+
+def test_every_package_is_installed_by_hash_or_not_fetched_at_all() -> None:
+    installs = [part for step in arguments("RUN") for part in step.split("&&") if "pip install" in part]
+
+    assert any("-r requirements/runtime.lock" in part for part in installs)
+    for part in installs:
+        assert "--require-hashes" in part or "--no-index" in part
+    assert "--no-build-isolation" in TEXT
+    assert re.search(r"^setuptools==", (ROOT / "requirements/dev.lock").read_text("utf-8"), re.MULTILINE)
+
+
+def test_it_does_not_run_as_root() -> None:
+    """By number, or Kubernetes cannot tell that the user is not root."""
+    (user,) = arguments("USER")
+
+    assert int(user.split(":")[0]) > 0
+
+
+def test_the_base_is_named_without_a_registry() -> None:
+    for base in arguments("FROM"):
+        assert re.fullmatch(r"python:3\.\d+-slim( AS \w+)?", base)
+
+
+def test_everything_copied_exists() -> None:
+    for step in arguments("COPY"):
+        *sources, _ = [word for word in step.split() if not word.startswith("--")]
+        if "--from=" not in step:
+            assert all((ROOT / source).exists() for source in sources)
+
+
+def test_the_entry_point_hands_everything_to_opspub(tmp_path: Path) -> None:
+    program = tmp_path / "opspub"
+    program.write_text('#!/bin/sh\necho "$#:$2"\n')
+    program.chmod(0o755)
+
+    ran = subprocess.run(
+        [DEPLOY / "entrypoint.sh", "--config", "a b"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == "2:a b\n"
+    assert arguments("ENTRYPOINT") == ['["opspub-entrypoint"]']
+
+
+def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
+    """The warm-up must compile for the very types that a read has, or every pod compiles again."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}  # noqa: TID251 - a child's
+
+    subprocess.run([sys.executable, DEPLOY / "warm_kernels.py"], env=environment, check=True)
+    compiled = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
+    subprocess.run([sys.executable, "-c", PROBE], env=environment, check=True)
+
+    assert compiled
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == compiled

@@ -1,0 +1,114 @@
+"""No raw identifier is anywhere in what was written: an independent search for the names that were planted."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import ahocorasick
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from demo.cluster import planted_names
+from tests.e2e.world import World
+
+ROOT = Path(__file__).parents[2]
+SHORTEST = 5
+TOKEN = re.compile(r"\b[a-z]{1,8}_[a-z2-7]{16}\b")
+LOOKS_LIKE_TOKEN = re.compile(r"[a-z2-7]{5,8}")
+
+
+def published_labels() -> frozenset[str]:
+    """Return the labels whose values are a vocabulary or a number wherever a schema declares them."""
+    columns = [
+        column
+        for path in (ROOT / "schemas/tables").glob("*.yaml")
+        for column in yaml.safe_load(path.read_text("utf-8"))["labels"]
+    ]
+    pseudonyms = {column.get("label", column["name"]) for column in columns if column.get("identity")}
+    return frozenset(column.get("label", column["name"]) for column in columns) - pseudonyms
+
+
+def public_text() -> str:
+    """Return every word that the project itself ships in schemas, policy, card, page and client."""
+    patterns = (
+        "schemas/**/*.yaml",
+        "jobs/**/*.j2",
+        "jobs/release/*.py",
+        "jobs/publish/*.py",
+        "demo/*.yaml",
+        "jobs/cli*.py",
+    )
+    return "\n".join(path.read_text("utf-8") for pattern in patterns for path in ROOT.glob(pattern))
+
+
+@pytest.fixture(scope="module")
+def planted(world: World) -> frozenset[str]:
+    """The list: the generator's own names and the server's label values, less what is public by declaration."""
+    state = world.state
+    start, end = (int(datetime.fromisoformat(state["backfill"][k]).timestamp()) for k in ("start", "end"))
+    names = set(planted_names(state["seed"], start, end))
+    for label in world.ask("labels"):
+        if label not in published_labels() | {"__name__"}:
+            names.update(world.ask(f"label/{label}/values"))
+    shipped = public_text()
+    return frozenset(name for name in names if len(name) >= SHORTEST and name not in shipped)
+
+
+def decoded(path: Path) -> Iterator[str]:
+    """Yield all text of a file: its bytes, and for Parquet every cell, dictionary entry, statistic and footer."""
+    content = path.read_bytes()
+    yield content.decode("latin-1")
+    if path.suffix != ".parquet":
+        return
+    metadata = pq.read_metadata(path)
+    yield json.dumps({repr(key): repr(value) for key, value in (metadata.metadata or {}).items()})
+    yield str(metadata.to_dict())
+    texts = [field.name for field in pq.read_schema(path) if str(field.type) == "string"]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for group in range(file.num_row_groups):
+            for column in file.read_row_group(group, columns=texts).columns:
+                for chunk in column.chunks:
+                    yield "\n".join(text for text in chunk.dictionary.to_pylist() if text is not None)
+
+
+def test_the_planted_list_is_long(planted: frozenset[str]) -> None:
+    """A short list would prove nothing."""
+    assert len(planted) >= 500, f"only {len(planted)} planted values"
+
+
+def test_no_planted_value_is_in_anything_that_was_written(
+    world: World, planted: frozenset[str], record_property: pytest.FixtureRequest
+) -> None:
+    """Staging, public store, built releases and every line of output: bytes as they lie and as they decode."""
+    automaton = ahocorasick.Automaton()
+    for name in planted:
+        automaton.add_word(name, name)
+    automaton.make_automaton()
+    files = [
+        path
+        for folder in ("staging", "public", ".opspub")
+        for path in (world.root / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert len(files) > 100
+    found: dict[str, set[str]] = {}
+
+    for path in [*files, world.root / "output.txt"]:
+        relative = path.relative_to(world.root).as_posix()
+        for text in (relative, *decoded(path)):
+            for _, name in automaton.iter(text):
+                # sixteen random characters may hold a short name by chance: only outside tokens does that count
+                if not LOOKS_LIKE_TOKEN.fullmatch(name) or name in TOKEN.sub("", text):
+                    found.setdefault(relative, set()).add(name)
+
+    assert not found, f"{sum(map(len, found.values()))} of {len(planted)} planted values occur in {sorted(found)[:5]}"
+
+
+def test_the_search_finds_what_is_there(world: World, planted: frozenset[str], tmp_path: Path) -> None:
+    """The oracle is proven: the source's own blocks are full of planted values."""
+    index = next((world.root / ".demo/tsdb").rglob("index")).read_bytes().decode("latin-1")
+
+    assert sum(1 for name in planted if name in index) > 100
