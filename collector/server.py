@@ -33,7 +33,10 @@ def read_server_info(connection: Connection) -> ServerInfo:
     """Ask the server for its version and flags; a server without a status API is no error, no server is."""
     version = _read_status(connection, "/api/v1/status/buildinfo", "version")
     lookback = _read_status(connection, "/api/v1/status/flags", "query.lookback-delta")
-    return ServerInfo(version, parse_duration(lookback) if lookback else None)
+    try:
+        return ServerInfo(version, parse_duration(lookback) if lookback else None)
+    except ValueError as error:
+        raise SourceError(f"{connection.place} gives a query.lookback-delta that cannot be read: {error}") from None
 
 
 def check_lookback(info: ServerInfo, configured: timedelta) -> None:
@@ -47,10 +50,11 @@ def check_lookback(info: ServerInfo, configured: timedelta) -> None:
 
 def find_oldest(
     api: QueryApi, matchers: Sequence[Matcher], *, since: datetime, until: datetime, width: timedelta
-) -> datetime | None:
+) -> datetime:
     """Return the first multiple of ``width`` in [since, until] at which a target of the source is up or down.
 
-    ``None`` when none ever was, or when the source has no ``up``.
+    A source that began after the last multiple has nothing that is whole yet: then that is ``until``. One without
+    any ``up`` is refused, since a wrong selector would otherwise commit every window as empty.
     """
     width_ms = width // timedelta(milliseconds=1)
     first = -(-to_ms(since) // width_ms) * width_ms
@@ -64,9 +68,14 @@ def find_oldest(
             step_ms=width_ms,
         )
         if matrix:
-            return from_ms(round(1000 * float(matrix[0]["values"][0][0])))
+            return from_ms(int(matrix[0].times_ms[0]))
         first += most + width_ms
-    return None
+    if api.query(f"count({render_selector('up', matchers)})", at_ms=to_ms(until)):
+        return until
+    raise SourceError(
+        "no target of this source has an 'up' series in the time that could be collected; "
+        "is source.match right, and does the server scrape?"
+    )
 
 
 def _read_status(connection: Connection, path: str, key: str) -> str | None:

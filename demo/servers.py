@@ -72,7 +72,8 @@ class Server:
                 time.sleep(_POLL_SECONDS)
         if self.is_running():
             raise DemoError(f"process {self.pid} ({self.name}) did not end, wanted it to; end it by hand")
-        _children.pop(self.pid, None)
+        if child := _children.pop(self.pid, None):
+            child.wait(_STOP_SECONDS)  # a child that has just ended still wants to be reaped
         self._record.unlink(missing_ok=True)
 
     def read_log_end(self) -> str:

@@ -41,7 +41,7 @@ class OpenSource:
             lookback_includes_edge=self.server.lookback_includes_edge,
         )
 
-    def oldest(self, *, now: datetime) -> datetime | None:
+    def oldest(self, *, now: datetime) -> datetime:
         """Return since when the source has samples, as far back as catching up may go."""
         collection = self.settings.collection
         return find_oldest(

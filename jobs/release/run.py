@@ -83,6 +83,7 @@ def _choose_span(
     if first >= last:
         raise UsageError(f"found a span from {first:%FT%TZ} to {last:%FT%TZ}; wanted --start before --end")
     first = max(first, min(record.window.start for record in commits))
+    last = min(last, max(record.window.end for record in commits))  # a release does not claim what nobody collected
     return snap_outward(first, last, settings.collection.window)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -45,7 +46,7 @@ def published_series(folder: Path, manifest: dict[str, Any], metric: str) -> Cou
     for file in manifest["files"]:
         if file["role"] == "data" and file["metric"] == metric:
             rows = pq.read_table(folder / file["path"], partitioning=None)
-            times = np.asarray(rows.column("timestamp").cast("int64"))
+            times = np.asarray(rows.column("timestamp").cast(pa.int64()))
             names, values = rows.column("series_id").to_pylist(), rows.column("value").to_pylist()
             for name, at, value in zip(names, times.tolist(), values, strict=True):
                 series.setdefault(str(name), []).append((at, value))

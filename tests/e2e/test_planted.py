@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import ahocorasick
 import pyarrow.parquet as pq
@@ -71,7 +72,8 @@ def decoded(path: Path) -> Iterator[str]:
         for group in range(file.num_row_groups):
             for column in file.read_row_group(group, columns=texts).columns:
                 for chunk in column.chunks:
-                    yield "\n".join(text for text in chunk.dictionary.to_pylist() if text is not None)
+                    dictionary: Any = getattr(chunk, "dictionary")  # noqa: B009 - the stubs don't know it
+                    yield "\n".join(text for text in dictionary.to_pylist() if text is not None)
 
 
 def test_the_planted_list_is_long(planted: frozenset[str]) -> None:
@@ -96,9 +98,11 @@ def test_no_planted_value_is_in_anything_that_was_written(
     assert len(files) > 100
     found: dict[str, set[str]] = {}
 
+    own_address = world.state["url"].removeprefix("http://")  # the demo tells its reader where its server is
     for path in [*files, world.root / "output.txt"]:
         relative = path.relative_to(world.root).as_posix()
         for text in (relative, *decoded(path)):
+            text = text.replace(own_address, "") if path.name == "output.txt" else text
             for _, name in automaton.iter(text):
                 # sixteen random characters may hold a short name by chance: only outside tokens does that count
                 if not LOOKS_LIKE_TOKEN.fullmatch(name) or name in TOKEN.sub("", text):

@@ -1,0 +1,168 @@
+"""The demo's promises beside the data: it can run again, its audit is awake, its bytes are checked."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from demo.run import main
+from tests.e2e.world import World
+
+
+def data_file(folder: Path) -> Path:
+    return sorted((folder / "data/gpu").rglob("*.parquet"))[0]
+
+
+def leak_in_a_cell(folder: Path) -> None:
+    path = data_file(folder)
+    rows = pq.read_table(path, partitioning=None)
+    names = rows.column("pod").to_pylist()
+    names[0] = "jupyter-made-up-name"
+    changed = rows.set_column(rows.schema.get_field_index("pod"), "pod", pa.array(names, pa.string()))
+    pq.write_table(changed, path, store_schema=False)
+
+
+def leak_in_a_dictionary_page(folder: Path) -> None:
+    """The trap of dictionary columns: no row shows the name, the file holds it."""
+    path = data_file(folder)
+    rows = pq.read_table(path, partitioning=None)
+    encoded: Any = rows.column("pod").combine_chunks().dictionary_encode()
+    words = pa.concat_arrays([encoded.dictionary, pa.array(["made-up-tenant-name"])])
+    wider = pa.DictionaryArray.from_arrays(encoded.indices, words)
+    changed = rows.set_column(rows.schema.get_field_index("pod"), "pod", wider)
+    pq.write_table(changed, path, store_schema=False)
+
+
+def leak_in_the_footer(folder: Path) -> None:
+    path = data_file(folder)
+    rows = pq.read_table(path, partitioning=None)
+    pq.write_table(rows.replace_schema_metadata({"host": "gpu-07.made-up.example"}), path)
+
+
+def leak_in_the_card(folder: Path) -> None:
+    with (folder / "README.md").open("a") as card:
+        card.write("\nseen on 10.11.12.13\n")
+
+
+def leak_as_a_file_nobody_listed(folder: Path) -> None:
+    (folder / "notes.txt").write_text("jupyter-made-up-name")
+
+
+def leak_off_the_grid(folder: Path) -> None:
+    path = data_file(folder)
+    rows = pq.read_table(path, partitioning=None)
+    times: Any = rows.column("timestamp").cast(pa.int64()).to_pylist()
+    moved = pa.array([at + 7 for at in times]).cast(rows.schema.field(0).type)
+    pq.write_table(rows.set_column(0, rows.schema.field(0), moved), path, store_schema=False)
+
+
+LEAKS: dict[str, Callable[[Path], None]] = {
+    "not-in-grammar (1)": leak_in_a_cell,
+    "dictionary page of pod: not-in-grammar": leak_in_a_dictionary_page,
+    "metadata-in-footer": leak_in_the_footer,
+    "ipv4-address": leak_in_the_card,
+    "unlisted-file": leak_as_a_file_nobody_listed,
+    "timestamp-off-grid": leak_off_the_grid,
+}
+
+
+def relist(folder: Path) -> None:
+    """Make manifest and sums fit the leaking files: the audit must not depend on hashes to notice."""
+    import hashlib
+
+    manifest = World.manifest(folder)
+    for file in manifest["files"]:
+        content = (folder / file["path"]).read_bytes()
+        file.update(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    lines = [f"{file['sha256']}  {file['path']}" for file in manifest["files"]]
+    lines.append(f"{hashlib.sha256((folder / 'manifest.json').read_bytes()).hexdigest()}  manifest.json")
+    (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("code", sorted(LEAKS))
+def test_the_audit_goes_red_on_a_planted_leak(world: World, tmp_path: Path, code: str) -> None:
+    """Each leak by hand is named by place and code, never by its value, and the exit code is 5."""
+    folder = tmp_path / "release"
+    shutil.copytree(world.releases["simulated"], folder)
+    LEAKS[code](folder)
+    relist(folder)
+
+    done = world.opspub("sim", "audit", str(folder))
+
+    assert done.returncode == 5
+    assert code in done.stdout
+    assert "made-up" not in done.stdout + done.stderr
+    assert "10.11.12.13" not in done.stdout + done.stderr
+
+
+def test_an_untouched_release_is_clean(world: World) -> None:
+    for folder in world.releases.values():
+        done = world.opspub("sim", "audit", str(folder))
+        assert done.returncode == 0, done.stdout
+
+
+def test_publish_refuses_what_was_changed_after_its_audit(world: World, tmp_path: Path) -> None:
+    """The report is bound to bytes, not to a name."""
+    version = world.releases["simulated"].name
+    work = tmp_path / "work/releases"
+    work.mkdir(parents=True)
+    shutil.copytree(world.root / ".opspub/releases" / version, work / version)
+    shutil.copy(world.root / f".opspub/releases/{version}.audit.json", work)
+    card = work / version / "README.md"
+    card.write_text(card.read_text() + " ")
+    overrides = {"OPSPUB_WORK_DIR": str(tmp_path / "work"), "OPSPUB_PUBLIC": f"file:{tmp_path}/public"}
+
+    done = world.opspub("sim", "publish", version, **overrides)
+
+    assert done.returncode == 5
+    assert "changed after its audit" in done.stderr
+    assert not (tmp_path / "public/catalog.json").exists()
+    assert not (tmp_path / "public/releases" / version / "manifest.json").exists()
+
+
+def test_verify_names_a_changed_file(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.public, tmp_path / "public")
+    version = world.releases["real"].name
+    victim = tmp_path / "public/releases" / version / "coverage.parquet"
+    victim.write_bytes(victim.read_bytes() + b"x")
+
+    done = world.opspub("real", "verify", version, OPSPUB_PUBLIC=f"file:{tmp_path}/public")
+
+    assert done.returncode == 6
+    assert "coverage.parquet" in done.stdout
+
+
+def test_the_same_snapshots_give_the_same_bytes(world: World, tmp_path: Path) -> None:
+    """A release is a function of commits, configuration and version."""
+    built = world.releases["simulated"]
+    manifest = World.manifest(built)
+    overrides = {"OPSPUB_WORK_DIR": str(tmp_path / "work"), "OPSPUB_PUBLIC": f"file:{tmp_path}/public"}
+
+    done = world.opspub(
+        "sim", "release", built.name, "--start", manifest["start"], "--end", manifest["end"], **overrides
+    )
+
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "work/releases" / built.name
+    assert (again / "SHA256SUMS").read_bytes() == (built / "SHA256SUMS").read_bytes()
+
+
+def test_the_demo_runs_again(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    """A second run reuses the server, collects only what is missing, and takes the next free versions."""
+    before = {path.name for path in (world.public / "releases").iterdir()}
+
+    code = main(world.environment, root=world.root, hours=1)
+
+    printed = capfd.readouterr()
+    assert code == 0, printed.err
+    after = {path.name for path in (world.public / "releases").iterdir()}
+    assert before < after
+    assert len(after) == len(before) + 2
+    assert "simulated" not in printed.out.splitlines()[1]  # nothing is backfilled twice
+    assert "samples to Prometheus's blocks" not in printed.out
