@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 FRAME_METRIC: Final = "kube_node_info"
-_PORT = re.compile(r"^(?P<host>\[[^\]]*\]|[^:]*)(?::\d{1,5})?$")
-_REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}$")  # the alphabet of Kubernetes' hashes
+_PORT = re.compile(r"(?P<host>[^:]*):[0-9]{1,5}")
+_BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?::[0-9]{1,5})?")
+_REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}\Z")  # the alphabet of Kubernetes' hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,22 @@ def canonical_host(value: str) -> str:
     >>> canonical_host("GPU-7.Lab.Example:9100"), canonical_host("[::ffff:10.0.0.7]:9100")
     ('gpu-7.lab.example', '10.0.0.7')
     """
+    host = value.lower().rstrip(".")
+    bracketed = _BRACKETED.fullmatch(host)
+    if bracketed:
+        return _short_address(bracketed["host"]) or host
+    if address := _short_address(host):
+        return address
+    if found := _PORT.fullmatch(host):
+        host = found["host"].rstrip(".")
+    return _short_address(host) or host
+
+
+def _short_address(text: str) -> str | None:
     try:
-        address = ipaddress.ip_address(value)
+        address = ipaddress.ip_address(text)
     except ValueError:
-        found = _PORT.match(value)
-        host = found["host"].strip("[]") if found else value
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return host.lower().rstrip(".")
+        return None
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
 
@@ -66,7 +74,9 @@ def build_frame(node_infos: Iterable[Mapping[str, str]]) -> IdentityFrame:
         node = canonical_host(labels.get("node", ""))
         if not node:
             continue
-        names = {node, node.partition(".")[0]}
+        names = {node}
+        if _short_address(node) is None:  # an address has no short name
+            names.add(node.partition(".")[0])
         if labels.get("internal_ip"):
             names.add(canonical_host(labels["internal_ip"]))
         for name in names:

@@ -7,18 +7,20 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import PrivacyError
 from schemas.windows import Window
 
 KEY_BYTES: Final = 32
 RING_FORMAT: Final = "1.0"
+_STAYS: Final = "a key stays in the process that read it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,20 @@ class PseudonymKey:
     secret: bytes = field(repr=False)
 
     def __reduce__(self) -> str:
-        raise TypeError("a key stays in the process that read it")
+        raise TypeError(_STAYS)
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     key_id: str
-    created: datetime
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
-    secret: str
+    created: AwareDatetime
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = None
+    secret: str = Field(repr=False)
+
+    def __reduce__(self) -> str:
+        raise TypeError(_STAYS)
 
     @field_validator("secret")
     @classmethod
@@ -50,7 +55,7 @@ class _Entry(BaseModel):
             raise ValueError("the secret is not base64") from None
         if len(raw) != KEY_BYTES:
             raise ValueError(f"the secret has {len(raw)} bytes; wanted {KEY_BYTES}")
-        if len(set(raw)) < KEY_BYTES // 2 or all(32 <= byte < 127 for byte in raw):
+        if len(set(raw)) <= KEY_BYTES // 2 or raw.isascii():
             raise ValueError("the secret is not random: it repeats, or is text")
         return secret
 
@@ -63,8 +68,18 @@ class KeyRing(BaseModel):
     format_version: str = RING_FORMAT
     keys: tuple[_Entry, ...]
 
+    def __reduce__(self) -> str:
+        raise TypeError(_STAYS)
+
     @model_validator(mode="after")
     def _epochs_in_order(self) -> Self:
+        if len({entry.key_id for entry in self.keys}) != len(self.keys):
+            raise ValueError("two keys have one id")
+        if len({entry.secret for entry in self.keys}) != len(self.keys):
+            raise ValueError("two epochs have one secret")
+        for entry in self.keys:
+            if entry.valid_from and entry.valid_to and entry.valid_from >= entry.valid_to:
+                raise ValueError(f"the epoch of {entry.key_id} ends before it begins")
         for older, newer in zip(self.keys, self.keys[1:], strict=False):
             if older.valid_to is None or newer.valid_from is None or newer.valid_from < older.valid_to:
                 raise ValueError(f"the epochs of {older.key_id} and {newer.key_id} overlap")
@@ -92,6 +107,8 @@ def read_ring(path: Path) -> KeyRing:
         raise PrivacyError(f"found no key file {path}; make one with 'opspub key new'") from None
     except OSError as error:
         raise PrivacyError(f"key file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:  # it would quote the secret
+        raise PrivacyError(f"key file {path} is not a key ring; make one with 'opspub key new'") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise PrivacyError(
             f"key file {path} has mode {stat.S_IMODE(mode):04o}; wanted 0600, no access for others: "
@@ -100,8 +117,7 @@ def read_ring(path: Path) -> KeyRing:
     try:
         return KeyRing.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        raise PrivacyError(f"key file {path}: {first['msg']}; make one with 'opspub key new'") from None
+        raise PrivacyError(f"key file {path}: {_first_problem(error)}; make one with 'opspub key new'") from None
 
 
 def add_key(path: Path, *, now: datetime, valid_from: datetime | None) -> str:
@@ -125,7 +141,7 @@ def _write_private(path: Path, entries: Sequence[_Entry]) -> None:
     try:
         ring = KeyRing(keys=tuple(entries))
     except ValidationError as error:
-        raise PrivacyError(f"{path}: {error.errors(include_input=False)[0]['msg']}") from None
+        raise PrivacyError(f"{path}: {_first_problem(error)}") from None
     content = json.dumps(ring.model_dump(mode="json"), indent=1) + "\n"
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -134,6 +150,17 @@ def _write_private(path: Path, entries: Sequence[_Entry]) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if len(entries) == 1:
+            path.hardlink_to(temporary)  # fails where another call was first: its key may be in use already
+            temporary.unlink()
+        else:
+            temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise PrivacyError(f"key file {path} cannot be written: {error.strerror}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    message = error.errors(include_url=False, include_input=False, include_context=False)[0]["msg"]
+    return message.removeprefix("Value error, ")

@@ -39,6 +39,9 @@ class Pseudonymizer:
         self._subkeys: dict[str, hmac.HMAC] = {}
         self._made: dict[str, bytes] = {}
 
+    def __reduce__(self) -> str:
+        raise TypeError("a key stays in the process that read it")
+
     def token(self, prefix: str, domain: str, parts: Iterable[str | None]) -> str:
         """Return ``<prefix>_`` and 16 base32 characters for a value behind the scopes that tell it apart."""
         subkey = self._subkeys.get(domain)

@@ -17,8 +17,8 @@ from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, Domain, Policy
 from schemas.table import LabelColumn, TableSchema
 
 Labels = Mapping[str, str]
-_INT32 = re.compile(r"\d{1,9}")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN")
+_INT32 = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
 SHORTEST_SEARCHED: Final = 5
 """Raw values shorter than this occur by chance; the grammar alone proves their absence."""
 

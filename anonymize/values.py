@@ -19,13 +19,14 @@ DCGM_BLANKS: Final = np.array(
 def treat_values(treatment: Treatment, values: Values, timestamps_ms: npt.NDArray[np.int64]) -> tuple[Values, Mask]:
     """Return the values to publish, and which of them are not null. Both inputs are flat, of one length."""
     valid = np.ones(values.shape, dtype=np.bool_)
-    if treatment == "blank_to_null":
-        valid = ~np.isin(values, DCGM_BLANKS)
-    elif treatment == "bucket":
-        values = round_up_to_bucket(values)
-    elif treatment == "age":
-        minutes = np.floor((timestamps_ms / 1000 - values) / 60)
-        values = np.maximum(minutes, 0.0) * 60
+    with np.errstate(invalid="ignore", over="ignore"):  # NaNs of exporters may be signalling ones
+        if treatment == "blank_to_null":
+            valid = ~np.isin(values, DCGM_BLANKS)
+        elif treatment == "bucket":
+            values = round_up_to_bucket(values)
+        elif treatment == "age":
+            minutes = np.floor((timestamps_ms / 1000 - values) / 60)
+            values = np.maximum(minutes, 0.0) * 60
     return np.where(np.isnan(values), np.nan, values), valid  # one NaN: payloads could carry a message
 
 

@@ -117,6 +117,21 @@ def snapshot(
 
 
 @app.command()
+def serve(
+    context: typer.Context,
+    listen: Annotated[str, typer.Option(help="Address of /metrics and /healthz.")] = "127.0.0.1:9464",
+) -> None:
+    """Take a snapshot whenever a window has settled, until told to stop; serve /metrics and /healthz."""
+    from jobs.health import Health
+    from jobs.scheduler import Service
+
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        raise UsageError(f"found --listen {listen}; wanted host:port, such as 0.0.0.0:9464")
+    Service(settings_of(context), read_clock, Health()).serve(host=host, port=int(port))
+
+
+@app.command()
 def release(
     context: typer.Context, version: Version, start: Start = None, end: End = None, as_json: Json = False
 ) -> None:

@@ -8,6 +8,7 @@ from jobs.clock import read_clock
 from jobs.terminal import Json, instant_of, print_result, settings_of
 from schemas.errors import UsageError
 from schemas.table import LabelColumn
+from schemas.windows import format_duration, snap_outward
 
 key_app = typer.Typer(help="The key ring: make and show keys.", no_args_is_help=True)
 schema_app = typer.Typer(help="The registry of table schemas.", no_args_is_help=True)
@@ -25,8 +26,14 @@ def key_new(
     """Make a random key: the first of the ring, or the next one."""
     from anonymize.keys import add_key
 
-    path = settings_of(context).privacy.key_file
-    key_id = add_key(path, now=read_clock(), valid_from=instant_of(valid_from))
+    settings = settings_of(context)
+    path, begins = settings.privacy.key_file, instant_of(valid_from)
+    if begins and snap_outward(begins, begins, settings.collection.window).start != begins:
+        raise UsageError(
+            f"found --valid-from {begins:%FT%TZ} inside a window, which then had no key; wanted the start of a window "
+            f"of {format_duration(settings.collection.window)}"
+        )
+    key_id = add_key(path, now=read_clock(), valid_from=begins)
     print_result(
         as_json,
         {"key_id": key_id, "key_file": str(path)},

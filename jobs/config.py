@@ -3,12 +3,13 @@
 The order is flag, environment, file, default. Relative paths are relative to the file.
 """
 
+import copy
 import difflib
 import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -22,11 +23,13 @@ _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
 def _duration(value: object) -> object:
+    if isinstance(value, int | float):  # seconds to one reader, minutes to the next
+        raise ValueError("found a number; wanted a duration such as 30s, 5m, 1h30m or 7d")
     return parse_duration(value) if isinstance(value, str) else value
 
 
 def _size(value: object) -> object:
-    if isinstance(value, str):
+    if isinstance(value, str) and not value.isdecimal():
         for unit, factor in sorted(_SIZES.items(), key=lambda pair: -len(pair[0])):
             number = value.removesuffix(unit)
             if number != value and number.strip().isdigit():
@@ -43,7 +46,7 @@ def _positive(span: timedelta) -> timedelta:
 
 Span = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveSpan = Annotated[Span, AfterValidator(_positive)]
-Size = Annotated[int, BeforeValidator(_size)]
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 
 
 class _Section(BaseModel):
@@ -144,7 +147,7 @@ def read_settings(path: Path | None) -> Settings:
         raise UsageError(
             f"configuration {found} cannot be read: {error.strerror}; give --config FILE or set {PREFIX}CONFIG"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that no calendar has
         place = getattr(error, "problem_mark", None)
         line = f" at line {place.line + 1}" if place else ""
         raise UsageError(f"configuration {found} is not YAML{line}") from None
@@ -155,12 +158,14 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def merge_environment(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the file's mapping with ``OPSPUB_SECTION__KEY`` variables over it; values are read as YAML.
+    """Return the file's mapping with ``OPSPUB_SECTION__KEY`` variables over it.
+
+    A value is the text that it is; only a list, a mapping and ``null`` are read as YAML.
 
     >>> merge_environment({"source": {"url": "http://a"}}, {"OPSPUB_SOURCE__URL": "http://b"})
     {'source': {'url': 'http://b'}}
     """
-    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
+    merged = copy.deepcopy(dict(given))
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable != f"{PREFIX}CONFIG":
             *sections, key = variable.removeprefix(PREFIX).lower().split("__")
@@ -169,13 +174,18 @@ def merge_environment(given: Mapping[str, Any], environment: Mapping[str, str]) 
                 if not isinstance(place.get(section), dict):
                     place[section] = {}
                 place = place[section]
-            try:
-                place[key] = yaml.safe_load(environment[variable])
-            except yaml.YAMLError:
-                place[key] = environment[variable]
+            place[key] = _read_variable(environment[variable])
     if "s3_endpoint_url" not in merged and environment.get("S3_ENDPOINT_URL"):
         merged["s3_endpoint_url"] = environment["S3_ENDPOINT_URL"]
     return merged
+
+
+def _read_variable(text: str) -> object:
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
+    return value if value is None or isinstance(value, dict | list) else text  # a tenant 007 is no number
 
 
 def check_settings(given: Mapping[str, Any], place: str) -> Settings:
@@ -237,7 +247,7 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
 def _explain(problem: ErrorDetails) -> str:
     place = ".".join(map(str, problem["loc"]))
     if problem["type"] != "extra_forbidden":
-        return f"{place}: {problem['msg']}"
+        return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
     known = _known_keys(Settings, problem["loc"][:-1])
     nearest = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1, cutoff=0.0)
     return f"unknown key {place}; the nearest known one is {'.'.join((*map(str, problem['loc'][:-1]), *nearest))}"
@@ -246,6 +256,7 @@ def _explain(problem: ErrorDetails) -> str:
 def _known_keys(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
     for step in place:
         annotation = model.model_fields[str(step)].annotation if str(step) in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        for choice in (annotation, *get_args(annotation)):  # a section may be optional
+            if isinstance(choice, type) and issubclass(choice, BaseModel):
+                model = choice
     return list(model.model_fields)

@@ -13,7 +13,7 @@ from jobs.source import OpenSource, open_source
 from jobs.store import open_store
 from schemas.errors import PrivacyError, PublisherError, SourceError, StoreError
 from schemas.registry import read_policy
-from schemas.windows import format_duration, to_ms
+from schemas.windows import format_duration, snap_outward, to_ms
 
 _SKEW = timedelta(seconds=30)
 
@@ -49,7 +49,7 @@ def _checks(settings: Settings, now: datetime) -> Iterator[Check]:
         yield _run("clock", lambda: _compare_clocks(opened[0], now))
     for name, url in (("staging", settings.staging), ("public", settings.public)):
         yield _run(name, lambda url=url: _probe_store(settings, url))  # type: ignore[misc] # bound on purpose
-    yield _run("key", lambda: f"{len(read_ring(settings.privacy.key_file).keys)} keys in the ring")
+    yield _run("key", lambda: _check_key(settings, now))
     yield _run("policy", lambda: _check_policy(settings))
 
 
@@ -84,13 +84,20 @@ def _probe_store(settings: Settings, url: str) -> str:
     """Write a small object twice: the second conditional write must be refused, or two runs could both commit."""
     store = open_store(url, endpoint_url=settings.s3_endpoint_url)
     key = f"probe/{secrets.token_hex(8)}"
+    first = store.put_new(key, b"1")
     try:
-        first, second = store.put_new(key, b"1"), store.put_new(key, b"2")
+        second = store.put_new(key, b"2")
     finally:
         store.delete(key)
     if not first or second:
         raise StoreError(f"{store.url} ignores If-None-Match: two runs could commit one window; use another server")
     return f"{store.url} is writable and refuses a second conditional write"
+
+
+def _check_key(settings: Settings, now: datetime) -> str:
+    ring = read_ring(settings.privacy.key_file)
+    ring.key_for(snap_outward(now, now + timedelta(milliseconds=1), settings.collection.window))
+    return f"{len(ring.keys)} keys in the ring, one for the present"
 
 
 def _check_policy(settings: Settings) -> str:

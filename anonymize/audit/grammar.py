@@ -8,7 +8,7 @@ from typing import Final
 from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, TOKEN_BODY, Policy
 from schemas.table import LabelColumn, TableSchema
 
-NUMBER_TEXT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN")
+NUMBER_TEXT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
 ANY_TOKEN: Final = re.compile(rf"[a-z]{{1,8}}_(?P<body>{TOKEN_BODY})")
 
 

@@ -29,7 +29,10 @@ def ensure_description(store: Store, wanted: StoreDescription) -> None:
     """Describe a new store, or raise ``UsageError`` when it was made with another window, step or lookback."""
     if store.put_new(_DESCRIPTION, readable_json(wanted)):
         return
-    found = StoreDescription.model_validate_json(_read(store, _DESCRIPTION))
+    try:
+        found = StoreDescription.model_validate_json(_read(store, _DESCRIPTION))
+    except ValidationError:
+        raise StoreError(f"{_DESCRIPTION} in {store.url} is not the description of a store") from None
     if found == wanted:
         return
     for name in ("window_ms", "step_ms", "lookback_ms"):
@@ -45,16 +48,13 @@ def ensure_description(store: Store, wanted: StoreDescription) -> None:
 def committed_windows(store: Store, source: str, table: TableSchema, width_ms: int) -> frozenset[Window]:
     """Return the windows of a table that have a commit, from the names of the records alone."""
     prefix = commit_prefix(source, table.table, table.major)
-    return frozenset(_window(key.removeprefix(prefix), width_ms) for key in store.list(prefix))
+    return frozenset(_window(store, key, width_ms) for key in store.list(prefix))
 
 
 def read_commits(store: Store, source: str, span: Window | None = None) -> Iterator[CommitRecord]:
     """Yield the commits of a source whose windows lie in ``span``, by table and time."""
     for key in store.list(f"commits/{source}/"):
-        try:
-            record = CommitRecord.model_validate_json(_read(store, key))
-        except ValidationError as error:
-            raise StoreError(f"{key} in {store.url} is not a commit record: {error.error_count()} problems") from None
+        record = _read_record(store, key)
         if span is None or (span.start <= record.window.start and record.window.end <= span.end):
             yield record
 
@@ -75,13 +75,23 @@ def commit(store: Store, record: CommitRecord) -> None:
     key = f"{commit_prefix(record.source, record.table, int(record.schema_version.split('.')[0]))}{window.name}.json"
     if store.put_new(key, readable_json(record)):
         return
-    if CommitRecord.model_validate_json(_read(store, key)).run != record.run:
+    if _read_record(store, key).run != record.run:
         raise CommitConflict(f"table {record.table}, window {window}: another run committed it first; nothing is lost")
 
 
-def _window(name: str, width_ms: int) -> Window:
-    start = parse_instant(name.removesuffix(".json"))
+def _window(store: Store, key: str, width_ms: int) -> Window:
+    try:
+        start = parse_instant(key.rpartition("/")[2].removesuffix(".json"))
+    except ValueError:
+        raise StoreError(f"{key} in {store.url} is not the name of a commit") from None
     return Window(start, from_ms(to_ms(start) + width_ms))
+
+
+def _read_record(store: Store, key: str) -> CommitRecord:
+    try:
+        return CommitRecord.model_validate_json(_read(store, key))
+    except ValidationError as error:
+        raise StoreError(f"{key} in {store.url} is not a commit record: {error.error_count()} problems") from None
 
 
 def _read(store: Store, key: str) -> bytes:

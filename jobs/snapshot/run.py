@@ -25,7 +25,7 @@ from schemas.errors import CommitConflict, DeadlineReached, PartialResult, Sourc
 from schemas.policy import Policy
 from schemas.registry import find_table, latest_tables, read_policy
 from schemas.table import TableSchema
-from schemas.windows import Window, format_duration, snap_outward
+from schemas.windows import Window, format_duration, snap_outward, to_ms
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +111,17 @@ def snap_span(settings: Settings, start: datetime, end: datetime, *, now: dateti
     return span
 
 
+def _describe_store(settings: Settings, store: Store) -> None:
+    """The first write of a run: everything else that could be wrong has been looked at by then."""
+    collection = settings.collection
+    wanted = StoreDescription(
+        window_ms=collection.window // _MILLISECOND,
+        step_ms=collection.step // _MILLISECOND,
+        lookback_ms=collection.lookback // _MILLISECOND,
+    )
+    ensure_description(store, wanted)
+
+
 def run_snapshot(
     settings: Settings,
     *,
@@ -118,33 +129,34 @@ def run_snapshot(
     span: Window | None = None,
     only: Sequence[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> SnapshotResult:
-    """Collect and commit everything that is due; raise what stopped it after keeping all that was committed."""
+    """Collect and commit everything that is due; raise what stopped it after keeping all that was committed.
+
+    ``stop`` is asked between windows: a service that is told to end does so with its progress kept.
+    """
     started = clock()
     tables = choose_tables(settings, only)
     policy = read_policy(settings.privacy.policy)
     ring = read_ring(settings.privacy.key_file)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-    collection = settings.collection
-    ensure_description(
-        store,
-        StoreDescription(
-            window_ms=collection.window // _MILLISECOND,
-            step_ms=collection.step // _MILLISECOND,
-            lookback_ms=collection.lookback // _MILLISECOND,
-        ),
-    )
     source = open_source(settings, now=started)
-    oldest = None if span else source.oldest(now=started)
+    oldest = None
+    if span is None:
+        oldest = source.oldest(now=started)
+    else:  # one without a status API and without remote read has not been heard yet
+        source.reader.api.query("vector(1)", at_ms=to_ms(started))
+    _describe_store(settings, store)
     plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
     run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16))
     run.result.due = plan.commits
     for done, (window, due) in enumerate(plan.windows):
         progress(done, len(plan.windows), str(window))
-        if clock() - started > settings.limits.deadline:
+        late = clock() - started > settings.limits.deadline
+        if late or stop():
+            why = f"limits.deadline {format_duration(settings.limits.deadline)} reached" if late else "told to stop"
             raise DeadlineReached(
-                f"limits.deadline {format_duration(settings.limits.deadline)} reached; {run.result.commits} of "
-                f"{plan.commits} commits are kept, the next run goes on"
+                f"{why}; {run.result.commits} of {plan.commits} commits are kept, the next run goes on"
             )
         run.collect_window(window, due)
     progress(len(plan.windows), len(plan.windows), "done")

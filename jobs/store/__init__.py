@@ -1,10 +1,15 @@
 """Where finished things are kept: one small interface, a folder or an S3 bucket behind it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from schemas.errors import UsageError
+from schemas.errors import StoreError, UsageError
+
+INCOMING: Final = ".incoming"
+"""Where a folder keeps what is still being written: no store has keys there."""
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 
 
 class Store(Protocol):
@@ -37,6 +42,22 @@ class Store(Protocol):
         ...
 
 
+def check_key(key: str) -> str:
+    """Return a key that means the same in every store; raise ``StoreError`` for any other."""
+    parts = key.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or parts[0] == INCOMING or "\0" in key:
+        raise StoreError(f"found the key {key!r}; wanted a relative path inside the store")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return a beginning that keys may have; raise ``StoreError`` for any other."""
+    folders = prefix.split("/")[:-1]
+    if not {"", ".", ".."}.isdisjoint(folders) or "\0" in prefix:
+        raise StoreError(f"found the prefix {prefix!r}; wanted one inside the store")
+    return prefix
+
+
 def open_store(url: str, *, endpoint_url: str | None = None) -> Store:
     """Return the store that ``file:<folder>`` or ``s3://<bucket>/<prefix>`` names."""
     scheme, _, rest = url.partition(":")
@@ -48,5 +69,7 @@ def open_store(url: str, *, endpoint_url: str | None = None) -> Store:
         from jobs.store.s3 import S3Store
 
         bucket, _, prefix = rest.strip("/").partition("/")
+        if not _BUCKET.fullmatch(bucket):  # never shown: people write keys and secrets there
+            raise UsageError("found an s3:// store without a plain bucket name; wanted s3://<bucket>/<prefix>")
         return S3Store(bucket, prefix, endpoint_url=endpoint_url)
     raise UsageError(f"found the store {url!r}; wanted file:<folder> or s3://<bucket>/<prefix>")

@@ -5,16 +5,17 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
+from jobs.store import INCOMING, check_key, check_prefix
 from schemas.errors import StoreError
-
-_TEMPORARY: Final = ".incoming"
 
 
 class FolderStore:
-    """Objects as files below a folder. Files that are still being written lie in ``.incoming``, never listed."""
+    """Objects as files below a folder. Files that are still being written lie in ``.incoming``, never listed.
+
+    Unlike in a bucket, no object can have the name of a folder of others: beside ``a/b`` there is no ``a``.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -48,39 +49,43 @@ class FolderStore:
         with self._translated("read", key):
             try:
                 return self._path(key).read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, IsADirectoryError):
                 return None
 
     def fetch(self, key: str, path: Path) -> None:
         """See ``Store``."""
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with self._translated("read", key):
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            shutil.copyfile(self._path(key), temporary)
-            temporary.replace(path)
+            try:
+                shutil.copyfile(self._path(key), temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See ``Store``."""
-        folder = self.root / prefix.rpartition("/")[0]
+        folder = self.root / check_prefix(prefix).rpartition("/")[0]
         with self._translated("list", prefix):
-            found = sorted(path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file())
+            if self.root.is_dir() and not folder.is_dir():
+                return
+            found = sorted(path.relative_to(self.root).as_posix() for path in _walk(folder))
         for key in found:
-            if key.startswith(prefix) and not key.startswith(_TEMPORARY + "/"):
+            if key.startswith(prefix) and not key.startswith(f"{INCOMING}/"):
                 yield key
 
     def delete(self, key: str) -> None:
         """See ``Store``."""
+        path = self._path(key)
         with self._translated("delete", key):
-            self._path(key).unlink(missing_ok=True)
+            if not path.is_dir():  # the beginning of other keys is no object
+                path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts:
-            raise StoreError(f"found the key {key!r}; wanted a relative path inside the store")
-        return self.root.joinpath(*parts)
+        return self.root / check_key(key)
 
     @contextmanager
     def _written(self, content: bytes | Path) -> Iterator[Path]:
-        folder = self.root / _TEMPORARY
+        folder = self.root / INCOMING
         self._make_folders(folder)
         temporary = folder / secrets.token_hex(16)
         try:
@@ -109,6 +114,18 @@ class FolderStore:
             yield
         except OSError as error:
             raise StoreError(f"cannot {what} {key!r} in {self.url}: {error.strerror}") from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder. One that cannot be read is an error: it may hold what nobody then sees."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # not made yet
+            raise error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            yield Path(place, name)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from opscommons import _places
 
+from opscommons import _places
 from tests.client.builders import Planted, write_store
 from tests.client.server import Server, serve
 

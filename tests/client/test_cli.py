@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from opscommons._cli import build_parser, main
 from opscommons._download import NOTE
-
 from tests.client.builders import Planted, flip_byte, write_store
 from tests.client.server import Server
 

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import opscommons as oc
 import pytest
-from opscommons._download import NOTE
 
+import opscommons as oc
+from opscommons._download import NOTE
 from tests.client.builders import Planted, flip_byte, write_store
 from tests.client.server import Fault, Server
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opscommons as oc
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+import opscommons as oc
 from opscommons._instants import Instant
 from opscommons._selection import Where
-
 from tests.client.builders import Planted, Table, flip_byte, instant, series_id, tables
 
 POINTS = 288

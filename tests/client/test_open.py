@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import opscommons as oc
 import pytest
 
+import opscommons as oc
 from tests.client.builders import Planted, seal, write_catalog, write_release, write_store
 from tests.client.server import Server
 

@@ -6,8 +6,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-import opscommons as oc
 import pytest
+
+import opscommons as oc
 from opscommons import _errors
 
 CLIENT = Path(__file__).parents[2] / "datasets/client"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from opscommons._rates import per_second
 
 NAN = float("nan")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import opscommons as oc
 import pandas as pd
 import pytest
 
+import opscommons as oc
 from tests.client.builders import Planted, flip_byte
 from tests.client.server import Fault, Server
 

@@ -1,7 +1,6 @@
 """Verification finds every problem at once and claims no more than it has read."""
 
 import opscommons as oc
-
 from tests.client.builders import Planted, flip_byte, seal
 from tests.client.server import Server
 

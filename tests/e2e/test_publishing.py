@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,3 +168,35 @@ def test_the_demo_runs_again(world: World, capfd: pytest.CaptureFixture[str]) ->
     assert len(after) == len(before) + 2
     assert "simulated" not in printed.out.splitlines()[1]  # nothing is backfilled twice
     assert "samples to Prometheus's blocks" not in printed.out
+
+
+def test_the_service_collects_by_itself_and_stops_when_told(world: World, tmp_path: Path) -> None:
+    """``serve`` runs at once, shows what it did, and ends within seconds of a SIGTERM with all commits kept."""
+    opspub = Path(sys.executable).with_name("opspub")
+    environment = {
+        **world.environment,
+        "OPSPUB_SOURCE__URL": world.state["url"],
+        "OPSPUB_STAGING": f"file:{tmp_path}/staging",
+        "OPSPUB_WORK_DIR": str(tmp_path / "work"),
+    }
+    command: list[str | Path] = [
+        opspub,
+        "--config",
+        world.root / "demo/real.yaml",
+        "--verbose",
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr
+        seen = []
+        for line in service.stderr:
+            seen.append(line)
+            if "snapshot done" in line:
+                break
+        service.terminate()
+
+        assert service.wait(timeout=10) == 0, "".join(seen)
+
+    assert len(list((tmp_path / "staging/commits").rglob("*.json"))) >= 2

@@ -1,0 +1,185 @@
+"""One node is one node, however a metric spells it; what cannot be told apart belongs to nobody."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anonymize.identity import IdentityFrame, build_frame, canonical_host, canonical_workload
+
+HOST_CHARACTERS = st.sampled_from([*"aZ09.:[]%-", "fe80::1", "10.0.0.7", "::ffff:", ":9100", "é", "İ", "\n"])
+NODE = "gpu-7.lab.example"
+
+
+def a_frame(*nodes: tuple[str, str]) -> IdentityFrame:
+    return build_frame({"node": name, "internal_ip": address} for name, address in nodes)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "gpu-7.lab.example",
+        "gpu-7.lab.example:9100",
+        "GPU-7.Lab.Example",
+        "gpu-7.lab.example.",
+        "gpu-7.lab.example.:9100",
+        "gpu-7",
+        "GPU-7:9400",
+        "10.0.0.7",
+        "10.0.0.7:10250",
+        "::ffff:10.0.0.7",
+        "[::ffff:10.0.0.7]:9100",
+        "::FFFF:0A00:0007",
+    ],
+)
+def test_all_spellings_of_a_node_are_one(spelling: str) -> None:
+    """node_exporter says FQDN and port, DCGM the short name, cAdvisor the address."""
+    frame = a_frame((NODE, "10.0.0.7"), ("gpu-8.lab.example", "10.0.0.8"))
+
+    assert frame.find_node(canonical_host(spelling)) == NODE
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "fd00::7",
+        "FD00::7",
+        "[fd00::7]",
+        "[fd00::7]:9100",
+        "[FD00:0:0:0:0:0:0:7]:9100",
+        "fd00:0000:0000:0000:0000:0000:0000:0007",
+        "fd00:0::0:7",
+    ],
+)
+def test_all_forms_of_an_ipv6_address_are_one(spelling: str) -> None:
+    frame = a_frame((NODE, "FD00:0::7"))
+
+    assert canonical_host(spelling) == "fd00::7"
+    assert frame.find_node(canonical_host(spelling)) == NODE
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ("", ""),
+        (":9100", ""),
+        ("localhost:9090", "localhost"),
+        ("host:123456", "host:123456"),
+        ("a:b:9100", "a:b:9100"),
+        ("http://host:9100/metrics", "http://host:9100/metrics"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("[fe80::1%ETH0]:9100", "fe80::1%eth0"),
+        ("10.0.0.07", "10.0.0.07"),
+        ("[not-an-address]:80", "[not-an-address]:80"),
+        ("10.0.0.7.:9100", "10.0.0.7"),
+        ("host:9100\n", "host:9100\n"),
+    ],
+)
+def test_what_a_host_is_reduced_to(value: str, canonical: str) -> None:
+    assert canonical_host(value) == canonical
+
+
+@given(value=st.lists(HOST_CHARACTERS, max_size=8).map("".join) | st.text(max_size=30))
+def test_a_canonical_host_stays_what_it_is(value: str) -> None:
+    """Else a host would change its token with the number of steps it went through."""
+    once = canonical_host(value)
+
+    assert canonical_host(once) == once
+
+
+@given(address=st.ip_addresses(), port=st.integers(1, 65535))
+def test_an_address_with_a_port_is_the_address(address: object, port: int) -> None:
+    bracketed = f"[{address}]" if ":" in str(address) else str(address)
+
+    assert canonical_host(f"{bracketed}:{port}") == canonical_host(str(address)) == canonical_host(bracketed)
+
+
+def test_a_short_name_of_two_nodes_belongs_to_nobody() -> None:
+    """Two racks with a node-1 each: to guess would give one node the other's series."""
+    frame = a_frame(("node-1.rack-a.example", "10.0.1.1"), ("node-1.rack-b.example", "10.0.2.1"))
+
+    assert frame.find_node("node-1") is None
+    assert frame.find_node("node-1.rack-a.example") == "node-1.rack-a.example"
+    assert frame.find_node("10.0.2.1") == "node-1.rack-b.example"
+
+
+def test_an_address_of_two_nodes_belongs_to_nobody() -> None:
+    """A node was replaced within the window, and the new one got the old one's address."""
+    frame = a_frame(("old.example", "10.0.0.7"), ("new.example", "10.0.0.7"))
+
+    assert frame.find_node("10.0.0.7") is None
+    assert frame.find_node("old") == "old.example"
+    assert frame.find_node("new.example") == "new.example"
+
+
+def test_a_full_name_is_nobody_elses_short_name() -> None:
+    frame = a_frame(("gpu-7", "10.0.0.7"), ("gpu-7.lab.example", "10.0.0.8"))
+
+    assert frame.find_node("gpu-7") == "gpu-7"
+    assert frame.find_node("gpu-7.lab.example") == "gpu-7.lab.example"
+
+
+def test_an_address_has_no_short_name() -> None:
+    """A node that goes by its address is not also called 10."""
+    frame = a_frame(("10.0.0.7", "10.0.0.7"))
+
+    assert frame.nodes == {"10.0.0.7": "10.0.0.7"}
+
+
+def test_a_node_that_changed_its_address_has_both() -> None:
+    frame = a_frame((NODE, "10.0.0.7"), (NODE, "10.0.0.99"))
+
+    assert {frame.find_node(address) for address in ("10.0.0.7", "10.0.0.99", "gpu-7")} == {NODE}
+
+
+@pytest.mark.parametrize("infos", [[], [{}], [{"node": ""}], [{"internal_ip": "10.0.0.7"}], [{"node": ":9100"}]])
+def test_infos_without_a_name_make_no_node(infos: list[dict[str, str]]) -> None:
+    assert not build_frame(infos).nodes
+
+
+def test_a_stranger_is_no_node() -> None:
+    frame = a_frame((NODE, "10.0.0.7"))
+
+    assert frame.find_node("192.0.2.1") is None
+    assert frame.find_node("gpu") is None
+    assert frame.find_node("") is None
+
+
+def test_without_a_cluster_every_host_is_its_own_node() -> None:
+    assert IdentityFrame(kubernetes=False).find_node("anything") == "anything"
+
+
+def test_a_frame_shows_no_name() -> None:
+    """It stands in locals when something fails."""
+    frame = a_frame((NODE, "10.0.0.7"))
+
+    assert "gpu-7" not in repr(frame)
+    assert "10.0.0.7" not in str(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "canonical"),
+    [
+        ("web-6d4cf56db6", "ReplicaSet", "web"),
+        ("web-7f9c", "ReplicaSet", "web-7f9c"),  # too short for a hash
+        ("web-5bcdfghjkl9", "ReplicaSet", "web-5bcdfghjkl9"),  # too long
+        ("web-frontend", "ReplicaSet", "web-frontend"),  # the alphabet of the hash has no vowels
+        ("a-b-c-6d4cf56db6", "ReplicaSet", "a-b-c"),
+        ("web-6d4cf56db6", "StatefulSet", "web-6d4cf56db6"),
+        ("web-6d4cf56db6", "Job", "web-6d4cf56db6"),
+        ("web-6d4cf56db6", "", "web-6d4cf56db6"),
+        ("web-6d4cf56db6", None, "web-6d4cf56db6"),
+        ("web-6d4cf56db6", "replicaset", "web-6d4cf56db6"),
+        ("web-6d4cf56db6\n", "ReplicaSet", "web-6d4cf56db6\n"),
+    ],
+)
+def test_only_a_replica_set_counts_as_its_deployment(name: str, kind: str | None, canonical: str) -> None:
+    """A Job's hash is its own name; without it two jobs would be one."""
+    assert canonical_workload(name, kind) == canonical
+
+
+@given(
+    name=st.from_regex(r"[a-z]([-a-z0-9]{0,20}[aeiou])?", fullmatch=True), kind=st.sampled_from(["ReplicaSet", "Job"])
+)
+def test_a_workload_that_carries_no_hash_stays_what_it_is(name: str, kind: str) -> None:
+    assert canonical_workload(name, kind) == name
+    assert canonical_workload(f"{name}-6d4cf56db6", "ReplicaSet") == name

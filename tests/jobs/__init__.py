@@ -1,1 +1,0 @@
-"""Tests of the jobs: wiring, stores, snapshots, releases and what is published."""

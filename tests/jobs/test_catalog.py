@@ -1,0 +1,88 @@
+"""The catalog is a pure function of what lies in the public store."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs.publish.catalog import CATALOG, INDEX, build_catalog, rebuild_catalog
+from jobs.store.folder import FolderStore
+from schemas.digest import readable_json
+from schemas.manifest import Manifest, ReleaseInfo, Retraction, Totals
+
+MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def a_manifest(version: str) -> Manifest:
+    info = ReleaseInfo(version=version, title="Made up", license="CC-BY-4.0", maintainer="nobody", contact="nobody")
+    return Manifest(
+        release=info,
+        provenance="simulated",
+        created=MOMENT,
+        start=MOMENT,
+        end=MOMENT,
+        step_ms=30_000,
+        sources=("src_aaaaaaaaaaaaaaaa",),
+        key_id="k_0",
+        policy="default",
+        policy_digest="sha256:0",
+        tables=(),
+        totals=Totals(files=0, bytes=1, data_bytes=1, rows=2, series=3),
+        files=(),
+    )
+
+
+def a_retraction(version: str) -> Retraction:
+    return Retraction(
+        version=version,
+        reason="made up",
+        retracted=MOMENT,
+        created=MOMENT,
+        manifest_sha256="0",
+        provenance="simulated",
+        bytes=1,
+        rows=2,
+    )
+
+
+def test_versions_are_ordered_as_numbers() -> None:
+    """2026.9 comes before 2026.11, and the tenth release of a month after the second."""
+    versions = ["2026.9.0", "2026.11.10", "2026.11.2"]
+
+    catalog = build_catalog({version: (a_manifest(version), "0") for version in versions}, {})
+
+    assert [entry.version for entry in catalog.releases] == ["2026.9.0", "2026.11.2", "2026.11.10"]
+    assert catalog.latest == "2026.11.10"
+
+
+def test_a_retracted_release_is_listed_but_never_the_latest() -> None:
+    manifests = {version: (a_manifest(version), "0") for version in ("2026.11.0", "2026.11.1")}
+
+    catalog = build_catalog(manifests, {"2026.11.1": a_retraction("2026.11.1")})
+
+    assert catalog.latest == "2026.11.0"
+    assert [(entry.version, entry.status) for entry in catalog.releases] == [
+        ("2026.11.0", "published"),
+        ("2026.11.1", "retracted"),
+    ]
+
+
+def test_a_release_without_its_manifest_is_not_there(tmp_path: Path) -> None:
+    """The manifest is written last: what has none is half a release, and nobody sees it."""
+    store = FolderStore(tmp_path)
+    store.put("releases/2026.11.0/manifest.json", readable_json(a_manifest("2026.11.0")))
+    store.put("releases/2026.11.1/data/node/part-0.parquet", b"half")
+
+    catalog = rebuild_catalog(store)
+
+    assert [entry.version for entry in catalog.releases] == ["2026.11.0"]
+    assert store.get(CATALOG) == readable_json(catalog)
+    assert b"2026.11.0" in (store.get(INDEX) or b"")
+
+
+def test_a_lost_update_heals_at_the_next_publish(tmp_path: Path) -> None:
+    """Two publishers may overwrite each other's catalog; either one rebuilds it from what is there."""
+    store = FolderStore(tmp_path)
+    for version in ("2026.11.0", "2026.11.1"):
+        store.put(f"releases/{version}/manifest.json", readable_json(a_manifest(version)))
+    store.put(CATALOG, readable_json(build_catalog({"2026.11.0": (a_manifest("2026.11.0"), "0")}, {})))
+
+    assert rebuild_catalog(store).latest == "2026.11.1"
