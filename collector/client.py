@@ -5,6 +5,7 @@ out: PromQL is built here, bounds are always passed, warnings are errors, and it
 never leave this file.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -17,6 +18,7 @@ from prometheus_api_client.prometheus_connect import PrometheusConnect
 from collector.connection import Connection
 from collector.grid import Grid, SeriesBlock
 from collector.kernels.stats import STATS
+from collector.matrix import MatrixSeries, decode_matrix
 from collector.promql import Matcher, render_selector
 from schemas.errors import PartialResult, SourceError
 from schemas.windows import format_duration, from_ms
@@ -33,7 +35,7 @@ class QueryApi:
             url=connection.url,
             session=connection.session,
             retry=connection.retry,
-            timeout=int(connection.timeout),
+            timeout=math.ceil(connection.timeout),
         )
         connection.session.hooks["response"] = [_refuse_what_is_not_whole]
 
@@ -41,8 +43,8 @@ class QueryApi:
         """Return the instant vector of ``promql`` at a time, as the API writes it."""
         return self._ask("query", lambda: self._connect.custom_query(promql, params={"time": at_ms / 1000}))
 
-    def query_range(self, promql: str, *, start_ms: int, end_ms: int, step_ms: int) -> list[dict[str, Any]]:
-        """Return the matrix of ``promql`` at ``start_ms``, ... up to and with ``end_ms``, as the API writes it."""
+    def query_range(self, promql: str, *, start_ms: int, end_ms: int, step_ms: int) -> list[MatrixSeries]:
+        """Return the matrix of ``promql`` at ``start_ms``, ... up to and with ``end_ms``."""
         exact = {"start": start_ms / 1000, "end": end_ms / 1000}  # the library rounds to whole seconds
         return self._ask(
             "query_range",
@@ -55,20 +57,27 @@ class QueryApi:
             ),
         )
 
-    def _ask(self, what: str, call: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - the library is untyped
+    def _ask(self, what: str, call: Any) -> list[Any]:  # noqa: ANN401 - the library is untyped
         with self._connection.translated(what):
             try:
-                answer: list[dict[str, Any]] = call()
+                answer = call()
             except _NotWholeError as error:
+                error.response.close()
                 self._connection.check_status(what, error.response)
                 raise PartialResult(
                     f"{what}: {self._connection.place} answered with warnings: data are missing"
                 ) from None
             except PrometheusApiClientException:
                 raise SourceError(f"{what}: {self._connection.place} refused the query") from None
-            except (KeyError, TypeError):
-                raise SourceError(f"{what}: {self._connection.place} did not answer as Prometheus does") from None
+            except (AttributeError, IndexError, KeyError, StopIteration, TypeError):
+                raise self.strange(what) from None
+        if not isinstance(answer, list):
+            raise self.strange(what)
         return answer
+
+    def strange(self, what: str) -> SourceError:
+        """Return the error for an answer that Prometheus would not give."""
+        return SourceError(f"{what}: {self._connection.place} did not answer as Prometheus does")
 
 
 class _NotWholeError(Exception):
@@ -78,11 +87,17 @@ class _NotWholeError(Exception):
 
 
 def _refuse_what_is_not_whole(response: requests.Response, *_: object, **__: object) -> None:
-    if response.request.path_url.partition("?")[0].endswith(("/api/v1/query", "/api/v1/query_range")):
+    path = response.request.path_url.partition("?")[0]
+    if path.endswith(("/api/v1/query", "/api/v1/query_range")):
         if response.status_code != 200:
             raise _NotWholeError(response)
-        if response.json().get("warnings"):
+        # parsing megabytes twice would double the cost, so first look whether there can be any
+        if b'"warnings"' in response.content and response.json().get("warnings"):
             raise _NotWholeError(response)
+        if path.endswith("_range"):
+            # the library calls json(), which would make an object of every sample
+            content = response.content
+            response.json = lambda **_: decode_matrix(content)  # type: ignore[method-assign]
 
 
 def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[SeriesBlock]:
@@ -103,18 +118,16 @@ def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: G
             step_ms=grid.step_ms,
         )
         for series in matrix:
-            identity = tuple(sorted(series["metric"].items()))
+            if series.has_histograms:
+                raise SourceError(f"query_range of {metric}: found native histograms; wanted float samples")
+            columns, beside = np.divmod(series.times_ms - grid.start_ms, grid.step_ms)
+            if beside.any() or (columns < 0).any() or (columns >= grid.points).any():
+                raise api.strange("query_range")  # times that nobody asked for
+            identity = tuple(sorted(series.labels.items()))
             row = rows.setdefault(identity, len(rows))
             if row == len(labels):
                 labels.append({name: value for name, value in identity if name != "__name__"})
-            stamps = np.array([round(1000 * float(sample[0])) for sample in series["values"]], dtype=np.int64)
-            parts.append(
-                (
-                    row,
-                    (stamps - grid.start_ms) // grid.step_ms,
-                    np.array([float(s[1]) for s in series["values"]]),
-                )
-            )
+            parts.append((row, columns, series.values))
     if not labels:
         return
     values = np.zeros((len(labels), grid.points))

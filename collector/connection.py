@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import TimeoutError as PoolTimeout
 from urllib3.util.retry import Retry
 
 from schemas.errors import PartialResult, SourceError
@@ -24,7 +25,7 @@ RETRIED: Final = (429, 500, 502, 503, 504)
 class Access:
     """Where a Prometheus is and how it lets us in. Secrets stay in files or out of the repr."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     bearer_token_file: Path | None = None
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     ca_file: Path | None = None
@@ -68,7 +69,8 @@ class Connection:
         )
         self.session = requests.Session()
         self.session.trust_env = False  # no .netrc and no proxy that nobody configured
-        self.session.headers.update({"User-Agent": "opspub", **access.headers})
+        # gzip would cost the server ten times what the answer costs it
+        self.session.headers.update({"User-Agent": "opspub", "Accept-Encoding": "identity", **access.headers})
         self.session.verify = str(access.ca_file) if access.ca_file else True
         if access.cert_file:
             self.session.cert = (
@@ -82,19 +84,29 @@ class Connection:
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:
-        """Turn what the libraries raise into a ``SourceError`` without a word from the wire."""
+        """Turn what the libraries raise into a ``SourceError`` without a word from the wire.
+
+        The libraries' own exceptions are cut off (``from None``): they quote addresses with queries, and bodies.
+        """
         try:
             yield
-        except requests.exceptions.SSLError as error:
-            raise SourceError(f"{what}: the TLS certificate of {self.place} is not trusted; set tls.ca_file") from error
-        except requests.exceptions.Timeout as error:
-            raise SourceError(f"{what}: {self.place} gave no answer in {self.timeout:g} s") from error
-        except (requests.exceptions.ConnectionError, HTTPError, OSError) as error:
+        except requests.exceptions.SSLError:
+            raise SourceError(f"{what}: the TLS certificate of {self.place} is not trusted; set tls.ca_file") from None
+        except (requests.exceptions.Timeout, PoolTimeout):
+            raise self._timed_out(what) from None
+        except (requests.exceptions.ChunkedEncodingError, ProtocolError):
+            raise SourceError(f"{what}: the connection to {self.place} broke before the end of the answer") from None
+        except ValueError:  # before OSError, since a JSONDecodeError of requests is both
+            raise SourceError(f"{what}: {self.place} did not answer as Prometheus does; {_HINT}") from None
+        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
+            if isinstance(error.args and error.args[0], PoolTimeout):  # how requests tells it while a body arrives
+                raise self._timed_out(what) from None
             raise SourceError(
                 f"{what}: no connection to {self.place}; is source.url right, and the server up?"
-            ) from error
-        except ValueError as error:
-            raise SourceError(f"{what}: {self.place} did not answer as Prometheus does; {_HINT}") from error
+            ) from None
+
+    def _timed_out(self, what: str) -> SourceError:
+        return SourceError(f"{what}: {self.place} gave no answer in {self.timeout:g} s")
 
     def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         """Return ``data`` of an API answer; raise ``SourceError`` for anything else."""

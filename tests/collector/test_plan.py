@@ -1,0 +1,84 @@
+"""Which windows are due, by table: the clock, the commits and the source's age are all that counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.plan import plan_windows
+from schemas.windows import Window
+
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 11, 2, 12, 10, tzinfo=UTC)
+SETTLE = timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("done", "oldest_hour", "now", "wanted"),
+    [
+        ((), 9, NOW, [11, 9, 10]),  # the newest first, then oldest first
+        ((11,), 9, NOW, [10, 9]),
+        ((9, 10, 11), 9, NOW, []),
+        ((10,), 9, NOW, [11, 9]),  # a hole heals
+        ((), 9, NOW - timedelta(seconds=1), [10, 9]),  # not settled by a second
+        ((), 12, NOW, []),
+        ((), None, NOW, [11, 8, 9, 10]),  # without an oldest sample, as far as catching up goes
+        ((), 2, NOW, [11, 8, 9, 10]),
+    ],
+)
+def test_due_windows(done: tuple[int, ...], oldest_hour: int | None, now: datetime, wanted: list[int]) -> None:
+    planned = _plan([_window(hour) for hour in done], oldest_hour, now)
+
+    assert planned == [_window(hour) for hour in wanted]
+
+
+def test_a_window_that_begins_before_the_oldest_sample_is_not_due() -> None:
+    """It could never be whole, and a publisher that starts now would fail on it for ever."""
+    oldest = NOW.replace(hour=9, minute=0, second=1)
+
+    planned = plan_windows(
+        committed=(), oldest=oldest, now=NOW, width=HOUR, settle=SETTLE, max_catch_up=timedelta(days=7)
+    )
+
+    assert sorted(planned) == [_window(10), _window(11)]
+
+
+@given(done=st.sets(st.integers(0, 11)), minutes=st.integers(0, 24 * 60))
+@settings(derandomize=True, database=None, deadline=None)
+def test_what_is_planned_and_what_is_done_is_everything_once(done: set[int], minutes: int) -> None:
+    now = NOW.replace(hour=0, minute=0) + timedelta(minutes=minutes)
+    committed = [_window(hour) for hour in done]
+
+    planned = plan_windows(
+        committed=committed,
+        oldest=NOW.replace(hour=0, minute=0),
+        now=now,
+        width=HOUR,
+        settle=SETTLE,
+        max_catch_up=timedelta(days=1),
+    )
+
+    settled = {_window(hour) for hour in range(24) if _window(hour).end <= now - SETTLE}
+    assert sorted(planned) == sorted(settled - set(committed))
+    assert not planned or planned[0] == max(planned)
+
+
+def _window(hour: int) -> Window:
+    start = NOW.replace(hour=hour, minute=0)
+    return Window(start, start + HOUR)
+
+
+def _plan(done: list[Window], oldest_hour: int | None, now: datetime) -> list[Window]:
+    return list(
+        plan_windows(
+            committed=done,
+            oldest=None if oldest_hour is None else NOW.replace(hour=oldest_hour, minute=0),
+            now=now,
+            width=HOUR,
+            settle=SETTLE,
+            max_catch_up=timedelta(hours=4, minutes=10),
+        )
+    )

@@ -1,0 +1,154 @@
+"""Streamed remote read against answers that no healthy server gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from collector import remote_read
+from collector.connection import Access, Connection
+from collector.grid import Grid, SeriesBlock
+from collector.promql import Matcher
+from collector.reader import choose_reader
+from collector.remote_pb2 import Chunk, ChunkedReadResponse
+from collector.remote_read import NotServed, join_series
+from schemas.errors import SourceError
+from tests.collector import FULL
+from tests.collector.hostile import to_bits
+from tests.collector.misbehaving import Answer, build_frame, frame, serve, streamed
+from tests.prometheus.wire import Samples
+
+STEP = 30_000
+GRID = Grid(0, 10 * STEP, STEP, 300_000, lookback_includes_edge=True)
+SECRET = "payroll-of-the-boss"
+
+
+def test_a_series_that_is_split_over_frames_is_one() -> None:
+    first, second = _samples(0, 5), _samples(5, 10)
+    body = build_frame(({"a": "1"}, first)) + build_frame(({"a": "1"}, second), ({"a": "2"}, second))
+
+    block = _read(streamed(body))[0]
+
+    assert [dict(labels) for labels in block.labels] == [{"a": "1"}, {"a": "2"}]
+    assert block.values[0].tolist() == [float(n) for n in range(10)]
+    assert block.present.sum(axis=1).tolist() == [10, 5]
+
+
+def test_parts_are_joined_only_where_labels_are_equal_and_neighbours() -> None:
+    a, b = (("n", "a"),), (("n", "b"),)
+    parts = [(a, [Chunk(data=b"1")]), (a, [Chunk(data=b"2")]), (b, [Chunk(data=b"3")]), (a, [])]
+
+    joined = [(labels, [chunk.data for chunk in chunks]) for labels, chunks in join_series(iter(parts))]
+
+    assert joined == [(a, [b"1", b"2"]), (b, [b"3"]), (a, [])]
+    assert list(join_series(iter([]))) == []
+
+
+def test_blocks_are_cut_by_their_size_and_lose_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block holds a bounded number of grid values, however many series there are."""
+    monkeypatch.setattr(remote_read, "BLOCK_VALUES", 3 * GRID.points)
+    body = build_frame(*(({"n": str(n)}, _samples(0, n % 10 + 1)) for n in range(8)))
+
+    blocks = _read(streamed(body))
+
+    assert [len(block) for block in blocks] == [3, 3, 2]
+    assert [labels["n"] for block in blocks for labels in block.labels] == [str(n) for n in range(8)]
+    assert [int(row.sum()) for block in blocks for row in block.present] == [10] * 8
+
+
+def test_samples_beyond_what_was_asked_for_are_cut_off() -> None:
+    """Other servers return whole chunks; what lies behind the window must not count in it."""
+    block = _read(streamed(build_frame(({}, _samples(-20, 40)))))[0]
+
+    assert block.values[0].tolist() == [float(n) for n in range(10)]
+    assert block.stats[0].tolist() == [10, 10, 0, STEP]
+
+
+def test_an_answer_without_series_gives_no_block() -> None:
+    assert _read(streamed(b"")) == []
+    assert _read(streamed(build_frame())) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (streamed(build_frame(({}, [(0, 1)]), kind=Chunk.HISTOGRAM)), "native histogram chunks; wanted float samples"),
+        (streamed(build_frame(({}, [(0, 1)]), kind=Chunk.UNKNOWN)), "wanted float samples"),
+        (streamed(frame(b"\xff\xff\xff")), "good checksum is not a ChunkedReadResponse"),
+        (streamed(build_frame(({}, [(0, 1)]))[:-1]), "ended 1 bytes before the end of a frame"),
+        (streamed(build_frame(({}, [(0, 1)])), missing=10), "the connection to .* broke"),
+        (streamed(build_frame(({}, [(0, 1)])), missing=10, hang_seconds=5), "gave no answer in 1 s"),
+        (Answer(b"<html>", content_type="text/html"), "does not stream XOR chunks"),
+        (Answer(status=404), "serves no remote read"),
+        (Answer(status=405), "serves no remote read"),
+        (Answer(status=501), "serves no remote read"),
+    ],
+)
+def test_an_answer_that_is_wrong_is_refused(answer: Answer, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
+        _read(answer)
+
+    assert SECRET not in repr(caught.value)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x01", b"\xff\xff" + bytes(50), b"\x00\x09" + b"\xff" * 40])
+def test_a_chunk_that_is_wrong_is_refused(data: bytes) -> None:
+    with pytest.raises(SourceError, match="a chunk "):
+        _read(streamed(_frame_of(data)))
+
+
+def test_bent_chunks_end_in_an_error_or_in_a_block() -> None:
+    """A chunk's own bits have no checksum once the frame's is right, so any bits may come."""
+    good = build_frame(({}, _samples(0, 10)))[5:]
+    bodies = []
+    for seed in range(3_000 if FULL else 300):
+        rng = random.Random(seed)
+        bent = bytearray(good)
+        for _ in range(rng.randint(1, 3)):
+            bent[rng.randrange(len(bent))] = rng.randrange(256)
+        bodies.append(frame(bytes(bent)))
+    ends: list[bool] = []
+
+    with serve(lambda _: streamed(bodies[len(ends)])) as server:
+        connection = Connection(Access(server.url, retries=0))
+        for _ in bodies:
+            try:
+                blocks = list(remote_read.read_series(connection, "made_up", (), GRID))
+            except SourceError:
+                ends.append(False)
+            else:
+                assert all(block.values.shape == (len(block), GRID.points) for block in blocks)
+                ends.append(True)
+
+    assert 0 < sum(ends) < len(ends)
+
+
+def test_auto_falls_back_to_the_query_api_only_where_remote_read_is_not_served() -> None:
+    """A server that is down, or lets nobody in, must not look like one without remote read."""
+    for answer in (Answer(status=404), Answer(b"{}", content_type="application/json")):
+        with serve(answer) as server:
+            connection = Connection(Access(server.url, retries=0))
+            assert choose_reader(connection, "auto", now_ms=0).path == "http"
+            with pytest.raises(NotServed):
+                choose_reader(connection, "remote-read", now_ms=0)
+    with serve(Answer(status=403)) as server, pytest.raises(SourceError, match="403"):
+        choose_reader(Connection(Access(server.url, retries=0)), "auto", now_ms=0)
+
+
+def _read(answer: Answer) -> Sequence[SeriesBlock]:
+    with serve(answer) as server:
+        connection = Connection(Access(server.url, timeout_seconds=1.0, retries=0))
+        return list(remote_read.read_series(connection, "made_up", [Matcher("team", "=", SECRET)], GRID))
+
+
+def _samples(first: int, last: int) -> Samples:
+    return [(n * STEP, to_bits(float(n))) for n in range(first, last)]
+
+
+def _frame_of(data: bytes) -> bytes:
+    message = ChunkedReadResponse()
+    message.chunked_series.add().chunks.add(type=Chunk.XOR, data=data)
+    return frame(message.SerializeToString())
