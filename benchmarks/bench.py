@@ -97,6 +97,7 @@ def build_report(server: Server, hours: int) -> dict[str, Any]:
         "ours by HTTP": run("ours-http", one, repeats=3),
         "query_range JSON": run("query_range", one, repeats=3),
         "peer": run("peer", one, repeats=1, span=peer_hours),
+        "peer, read only": run("peer-read-only", one, repeats=1, span=peer_hours),
     }
     shapes = {
         shape.metric: {
@@ -117,6 +118,8 @@ def build_report(server: Server, hours: int) -> dict[str, Any]:
         "ratios": {
             "ours/peer, samples a second": ours.samples_a_second / peer.samples_a_second,
             "ours 4x/peer, samples a second": measured["ours 4x"].samples_a_second / peer.samples_a_second,
+            "ours/peer, samples a second, read only": measured["ours, read only"].samples_a_second
+            / measured["peer, read only"].samples_a_second,
             "ours by HTTP/peer, samples a second": http.samples_a_second / peer.samples_a_second,
             "peer/ours, CPU of Prometheus": peer.cpu_ns_a_sample / max(ours.cpu_ns_a_sample, 1e-3),
             "peer/ours, CPU of client and Prometheus": peer.all_cpu_ns_a_sample / ours.all_cpu_ns_a_sample,
@@ -139,7 +142,7 @@ def render_report(report: dict[str, Any]) -> Iterable[str]:
         yield f"{row['shape']:<32}{row['bytes_a_sample']:>18.2f}{row['tsdb_bytes_a_sample']:>13.2f}"
     yield ""
     for name, ratio in report["ratios"].items():
-        yield f"{name:<40}{ratio:>8.1f}"
+        yield f"{name:<42}{ratio:>8.1f}"
     yield f"first call without a numba cache: {report['compile_seconds']:.1f} s, left out of the rates"
     if report["peer_fraction"] < 1:
         yield f"the peer took {report['peer_fraction']:.0%} of the samples; it is compared by the sample"

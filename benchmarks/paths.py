@@ -102,6 +102,18 @@ def run_peer(job: Job) -> Output:
     return Output(samples, size)
 
 
+def run_peer_read_only(job: Job) -> Output:
+    """Read into the peer's data frame, and write nothing."""
+    from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
+
+    connect = PrometheusConnect(url=job.url)
+    frames = (
+        MetricRangeDataFrame(connect.get_metric_range_data(name, start_time=job.span.start, end_time=job.span.end))
+        for name in job.metrics
+    )
+    return Output(sum(map(len, frames)), 0)
+
+
 def run_query_range(job: Job) -> Output:
     """Only download what the server's query_range answers, with the headers of requests, and look at nothing."""
     import requests
@@ -127,6 +139,7 @@ PATHS: Final[dict[str, Callable[[Job], Output]]] = {
     "ours-read-only": run_read_only,
     "chunks": run_chunks,
     "peer": run_peer,
+    "peer-read-only": run_peer_read_only,
     "query_range": run_query_range,
 }
 

@@ -20,7 +20,7 @@ from collector.grid import Grid
 from collector.promql import Matcher, quote
 from collector.reader import Reader, choose_reader
 from collector.server import ServerInfo
-from tests.collector import FULL
+from tests.collector.effort import FULL
 from tests.collector.hostile import (
     MINUTE,
     NAN,

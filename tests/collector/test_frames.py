@@ -9,7 +9,7 @@ import pytest
 
 from collector.frames import MAX_FRAME_BYTES, read_frames
 from schemas.errors import SourceError
-from tests.collector import FULL
+from tests.collector.effort import FULL
 from tests.collector.gorilla import encode_frame
 from tests.collector.misbehaving import frame
 

@@ -15,7 +15,7 @@ from collector.reader import choose_reader
 from collector.remote_pb2 import Chunk, ChunkedReadResponse
 from collector.remote_read import NotServed, join_series
 from schemas.errors import SourceError
-from tests.collector import FULL
+from tests.collector.effort import FULL
 from tests.collector.hostile import to_bits
 from tests.collector.misbehaving import Answer, build_frame, frame, serve, streamed
 from tests.prometheus.wire import Samples

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.kernels.xor import BAD_VARINT, TRUNCATED
-from tests.collector import FULL
+from tests.collector.effort import FULL
 from tests.collector.fuzz import decode, draw_samples, fuzz
 from tests.collector.gorilla import encode_chunk
 from tests.collector.hostile import PAYLOADS, SPECIALS, STALE, to_bits

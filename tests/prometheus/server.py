@@ -1,4 +1,4 @@
-"""A Prometheus that takes whatever is written to it, and is asked without a line of the collector's code."""
+"""A Prometheus for all tests that takes whatever is written to it, asked without a line of the collector's code."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class RealPrometheus:
 
     def _ask(self, path: str, fields: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
         body = urllib.parse.urlencode(fields).encode() if fields else None
-        request = urllib.request.Request(self.url + path, data=body)  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        request = urllib.request.Request(self.url + path, data=body)
+        with urllib.request.urlopen(request, timeout=60) as answer:
             content = json.load(answer)
         assert content["status"] == "success", content
         return content["data"]
@@ -98,8 +98,6 @@ class RealPrometheus:
                 raise WriteRefused(f"{error.code}: {error.read(300).decode(errors='replace').strip()}") from None
 
     def _post(self, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            self.url + path, data=body, headers={**headers, "Content-Encoding": "snappy"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        request = urllib.request.Request(self.url + path, data=body, headers={**headers, "Content-Encoding": "snappy"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())

@@ -1,1 +1,0 @@
-"""One real Prometheus for all tests, and independent ways to write into it and to ask it."""
