@@ -66,7 +66,7 @@ def _parse_samples(texts: list[bytes]) -> list[tuple[npt.NDArray[np.float64], np
     if not texts:
         return []
     counts = [text.count(_BETWEEN) + 1 for text in texts]
-    lines = _BETWEEN.join(texts).replace(_BETWEEN, b"\n").replace(b'"', b"").replace(b"+Inf", b"Inf")
+    lines = _BETWEEN.join(texts).replace(_BETWEEN, b"\n").replace(b'"', b"")
     table = csv.read_csv(
         BytesIO(lines),
         read_options=csv.ReadOptions(column_names=["seconds", "value"]),

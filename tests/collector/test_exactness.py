@@ -7,6 +7,7 @@ payloads into a Prometheus.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import timedelta
 from itertools import chain, pairwise
 from typing import Final, Literal
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from collector.connection import Access, Connection
 from collector.grid import Grid
+from collector.kernels.stats import RECEIVED
 from collector.promql import Matcher, quote
 from collector.reader import Reader, choose_reader
 from collector.server import ServerInfo
@@ -62,6 +64,28 @@ def test_hostile_bits_are_in_the_server_and_come_out_as_query_range_has_them(pro
     assert {value for _, value in zeros[0]["values"]} == {"0", "-0"}
 
     _assert_exact(prometheus, metric, step=30 * SECOND)
+
+
+def test_every_sample_of_a_window_is_counted_once(prometheus: RealPrometheus) -> None:
+    """Coverage is data: what was received in [start, end), both edges and stale markers considered."""
+    metric = prometheus.new_metric()
+    cases = named_cases(START, END, LOOKBACK)
+    _write(prometheus, metric, cases)
+    wanted = {
+        name: sum(
+            START <= t < END and bits != STALE for t, bits in {t: b for batch in batches for t, b in batch}.items()
+        )
+        for name, batches in cases.items()
+    }
+    reader = choose_reader(Connection(Access(prometheus.url)), "remote-read", now_ms=END)
+
+    for bounds in (range(START, END + 1, END - START), range(START, END + 1, 15 * MINUTE)):
+        found: Counter[str] = Counter(dict.fromkeys(wanted, 0))
+        for first, last in pairwise(bounds):
+            for block in reader.read(metric, (), _grid(prometheus, first, last, 30 * SECOND)):
+                for labels, stats in zip(block.labels, block.stats, strict=True):
+                    found[labels["case"]] += int(stats[RECEIVED])
+        assert found == wanted
 
 
 @pytest.mark.parametrize("step", [5 * SECOND, 20 * SECOND, 5 * MINUTE])

@@ -100,6 +100,11 @@ def test_a_chunk_that_is_wrong_is_refused(data: bytes) -> None:
         _read(streamed(_frame_of(data)))
 
 
+def test_a_short_chunk_that_announces_many_samples_is_refused_before_room_is_made_for_them() -> None:
+    with pytest.raises(SourceError, match="a chunk of 52 bytes announces 65535 samples"):
+        _read(streamed(_frame_of(b"\xff\xff" + bytes(50))))
+
+
 def test_bent_chunks_end_in_an_error_or_in_a_block() -> None:
     """A chunk's own bits have no checksum once the frame's is right, so any bits may come."""
     good = build_frame(({}, _samples(0, 10)))[5:]

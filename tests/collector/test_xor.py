@@ -80,6 +80,14 @@ def test_a_chunk_that_announces_more_than_there_is_room_for_is_refused() -> None
     assert decode(chunk, room=9)[0] == TRUNCATED
 
 
+def test_a_value_of_more_than_64_bits_is_refused() -> None:
+    """31 leading zeros and 63 significant bits; a chunk with as many bits behind it is broken all the same."""
+    header = "".join(f"{byte:08b}" for byte in (0, 2, 0)) + "0" * 64 + "00000001" + "11" + "1" * 11
+    text = header + "0" * (-len(header) % 8) + "0" * 128
+
+    assert decode(int(text, 2).to_bytes(len(text) // 8, "big"))[0] == TRUNCATED
+
+
 def test_an_endless_varint_is_refused() -> None:
     assert decode(b"\x00\x01" + b"\x80" * 30)[0] == BAD_VARINT
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +116,21 @@ def test_the_search_finds_what_is_there(world: World, planted: frozenset[str], t
     index = next((world.root / ".demo/tsdb").rglob("index")).read_bytes().decode("latin-1")
 
     assert sum(1 for name in planted if name in index) > 100
+
+
+def test_logs_at_their_most_talkative_hold_no_planted_value(
+    world: World, planted: frozenset[str], tmp_path: Path
+) -> None:
+    """Logs are shared more freely than data; every event of a run and of a failing run is looked at."""
+    overrides = {"OPSPUB_STAGING": f"file:{tmp_path}/staging", "OPSPUB_WORK_DIR": str(tmp_path / "work")}
+    start = world.manifest(world.releases["simulated"])["start"]
+    end = (datetime.fromisoformat(start) + timedelta(hours=1)).isoformat()
+    span = ("snapshot", "--start", start, "--end", end)
+
+    done = world.opspub("sim", "--verbose", "--log", "json", *span, **overrides)
+    failed = world.opspub("sim", "--verbose", *span, OPSPUB_SOURCE__MATCH='{cluster: "this-machine"}', **overrides)
+
+    said = "".join((done.stdout, done.stderr, failed.stdout, failed.stderr))
+    assert done.returncode == 0
+    assert done.stderr.count("window committed") == 7
+    assert [name for name in planted if name in said.replace(world.state["url"], "")] == []
