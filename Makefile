@@ -15,7 +15,7 @@ install: $(STAMP) ## Make the virtual environment .venv with locked versions
 
 $(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "found $$($(PYTHON) --version); wanted Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing; installing it"; bash scripts/as_root.sh apt-get install -y python3-venv; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing; installing it"; bash scripts/as_root.sh apt-get update -qq; bash scripts/as_root.sh apt-get install -y -qq python3-venv; }
 	@echo "installing the locked packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
