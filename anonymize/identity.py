@@ -8,6 +8,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 FRAME_METRIC: Final = "kube_node_info"
@@ -29,6 +30,7 @@ class IdentityFrame:
         return self.nodes.get(host) if self.kubernetes else host
 
 
+@lru_cache(1 << 14)  # a host stands on every series of its node
 def canonical_host(value: str) -> str:
     """Return a host without port and brackets, addresses in their one short form, names in lower case.
 

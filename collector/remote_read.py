@@ -1,5 +1,6 @@
 """Streamed remote read: ask for XOR chunks, decode them as frames arrive, put each series on the grid."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -19,6 +20,8 @@ from collector.remote_pb2 import Chunk, ChunkedReadResponse, LabelMatcher, Query
 from schemas.errors import SourceError
 
 STREAMED: Final = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+READ_BYTES: Final = 1 << 18
+"""Frames are short and their lengths are read byte by byte; the socket is asked for this much at a time."""
 BLOCK_VALUES: Final = 1 << 20
 """Grid values in one block: 8 MiB of them."""
 
@@ -74,7 +77,9 @@ def encode_request(metric: str, matchers: Sequence[Matcher], grid: Grid) -> byte
 
 def decode_frames(what: str, response: requests.Response) -> Iterator[tuple[_Labels, list[Chunk]]]:
     """Yield (labels, chunks) of every series of every frame."""
-    for payload in read_frames(response.raw.read):
+    response.raw.auto_close = False  # the buffer reads once more at the end, to see that it is the end
+    body = io.BufferedReader(response.raw, READ_BYTES)
+    for payload in read_frames(body.read):
         try:
             frame = ChunkedReadResponse.FromString(payload)
         except DecodeError:

@@ -62,10 +62,12 @@ def sort_segments(segments: Segments, table: TableSchema) -> Segments:
         (name, "ascending") for name in (*table.sort_key, "series_id")
     ]
     order = pc.sort_indices(segments.columns, sort_keys=keys).to_numpy()
+    if bool((order[1:] > order[:-1]).all()):
+        return segments
     lengths = segments.lengths[order]
-    starts = (np.cumsum(segments.lengths) - segments.lengths)[order]
-    within = np.arange(segments.rows) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    rows = np.repeat(starts, lengths) + within
+    moved_by = (np.cumsum(segments.lengths) - segments.lengths)[order] - (np.cumsum(lengths) - lengths)
+    rows = np.repeat(moved_by, lengths)
+    rows += np.arange(segments.rows)
     return Segments(
         segments.columns.take(pa.array(order)),
         lengths,
@@ -75,11 +77,13 @@ def sort_segments(segments: Segments, table: TableSchema) -> Segments:
     )
 
 
-def expand_row_groups(segments: Segments, schema: pa.Schema, constants: dict[str, str]) -> Iterator[pa.RecordBatch]:
+def expand_row_groups(
+    segments: Segments, schema: pa.Schema, constants: dict[str, str], *, group_rows: int = ROW_GROUP_ROWS
+) -> Iterator[pa.RecordBatch]:
     """Yield sorted segments as batches of one row group each; ``constants`` are columns with one value."""
     ends = np.cumsum(segments.lengths)
-    for begin in range(0, segments.rows, ROW_GROUP_ROWS):
-        stop = min(begin + ROW_GROUP_ROWS, segments.rows)
+    for begin in range(0, segments.rows, group_rows):
+        stop = min(begin + group_rows, segments.rows)
         first = int(np.searchsorted(ends, begin, side="right"))
         last = int(np.searchsorted(ends, stop, side="left")) + 1
         counts = np.minimum(ends[first:last], stop) - np.maximum((ends - segments.lengths)[first:last], begin)

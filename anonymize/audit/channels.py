@@ -28,7 +28,7 @@ class Channel:
 
 
 def read_channels(path: Path) -> Iterator[Channel]:
-    """Yield every channel of a Parquet file, row group by row group."""
+    """Yield every channel of a Parquet file; the strings of a column come in several parts."""
     with pq.ParquetFile(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
     yield Channel("column names", frozenset(schema.names))
@@ -38,10 +38,8 @@ def read_channels(path: Path) -> Iterator[Channel]:
     yield from _statistics(metadata)
     texts = [column.name for column in schema if pa.types.is_string(column.type)]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
-        for group in range(metadata.num_row_groups if texts else 0):
-            arrow_table = file.read_row_group(group, columns=texts)
-            for name in texts:
-                yield from _dictionary_and_cells(name, arrow_table.column(name))
+        for name in texts:  # one column at a time: its row groups side by side, memory for one
+            yield from _dictionary_and_cells(name, file.read(columns=[name]).column(name))
 
 
 def _dictionary_and_cells(name: str, column: "pa.ChunkedArray[Any]") -> Iterator[Channel]:

@@ -1,8 +1,10 @@
 """Collect one table of one window: read, pseudonymise, write sorted runs, read them back, scan, commit."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from anonymize.identity import IdentityFrame
 from anonymize.pseudonyms import Pseudonymizer
 from anonymize.transform import Report, TableAnonymizer, source_token
 from anonymize.values import treat_values
+from collector.ahead import read_ahead
 from collector.grid import Grid, SeriesBlock
 from collector.promql import parse_matcher
 from jobs.parquet import Segments
@@ -67,21 +70,34 @@ class TableCollector:
             ignored_labels=self.source.ignored_labels,
         )
         coverage = []
-        with RunWriter(folder, self.table) as writer:
-            for metric in sorted(self.table.metrics, key=lambda metric: metric.name):
-                coverage.append(self._collect_metric(metric, anonymizer, writer, report))
+        with RunWriter(folder, self.table) as writer, closing(read_ahead(self._read_metrics())) as pieces:
+            for metric, group in groupby(pieces, key=lambda piece: piece[0]):
+                blocks = (block for _, block in group if block is not None)
+                coverage.append(self._collect_metric(metric, blocks, anonymizer, writer, report))
         raw_values = report.raw_values | {address for address in self.frame.nodes if len(address) > 4}
         files = {path: self._scan(path, rows, raw_values) for path, rows in writer.files.items()}
         return StagedTable(self.table, source_token(self.pseudonymizer, name), files, tuple(coverage))
 
+    def _read_metrics(self) -> Iterator[tuple[Metric, SeriesBlock | None]]:
+        """Yield the blocks of every metric, one metric after another; one without series comes with no block."""
+        for metric in sorted(self.table.metrics, key=lambda metric: metric.name):
+            yield metric, None
+            matchers = (*self.source.matchers, *map(parse_matcher, metric.match))
+            for block in self.source.reader.read(metric.name, matchers, self.grid):
+                yield metric, block
+
     def _collect_metric(
-        self, metric: Metric, anonymizer: TableAnonymizer, writer: RunWriter, report: Report
+        self,
+        metric: Metric,
+        blocks: Iterable[SeriesBlock],
+        anonymizer: TableAnonymizer,
+        writer: RunWriter,
+        report: Report,
     ) -> MetricCoverage:
         counter = CoverageCounter(self.grid)
         own = Report()
         writer.begin_metric(metric.name)
-        matchers = (*self.source.matchers, *map(parse_matcher, metric.match))
-        for block in self.source.reader.read(metric.name, matchers, self.grid):
+        for block in blocks:
             if self._names_hosts:
                 refuse_unframed(self.frame, self.table.table)
             counter.add(block)

@@ -54,6 +54,15 @@ def in_a_dictionary_that_no_row_shows(path: Path) -> None:
     pq.write_table(rows(namespace=hidden), path, store_schema=False)
 
 
+def in_a_dictionary_of_a_later_row_group(path: Path) -> None:
+    hidden = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array([f"ns_{TOKEN}", RAW]))
+    clean = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int32()), pa.array([f"ns_{TOKEN}"]))
+    encoded = rows(namespace=clean)
+    with pq.ParquetWriter(path, encoded.schema, store_schema=False) as writer:
+        writer.write_table(encoded)
+        writer.write_table(rows(namespace=hidden))
+
+
 def in_key_value_metadata(path: Path) -> None:
     pq.write_table(rows().replace_schema_metadata({"team": RAW}), path)
 
@@ -71,6 +80,7 @@ CHANNELS = [
     in_a_cell,
     inside_a_longer_cell,
     in_a_dictionary_that_no_row_shows,
+    in_a_dictionary_of_a_later_row_group,
     in_key_value_metadata,
     in_base64_in_the_footer,
     in_a_column_name,
