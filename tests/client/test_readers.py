@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from jobs.release.snippets import SNIPPETS
 from tests.client.builders import tables
-from tests.client.readers import SNIPPETS
 
 ROWS = 288
 
