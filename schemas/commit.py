@@ -57,7 +57,7 @@ MetricStatus = Literal["complete", "empty", "partial", "failed"]
 
 
 class HourCoverage(_Strict):
-    """What one metric had in one hour, or in one window where windows are shorter."""
+    """What one metric had in one window. Windows longer than an hour are one entry, at the hour that they begin."""
 
     start: datetime
     expected: int
