@@ -23,6 +23,7 @@ from demo.source import main as bring_source
 ROOT = Path(__file__).parent.parent
 REAL_WINDOWS = 2
 WAIT_SECONDS = 240.0
+SHOWN = ("DCGM_FI_DEV_GPU_UTIL", "node_load1")  # what a first look should show, if it is there
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def _run_both(demo: Demo) -> list[dict[str, Any]]:
 
 def _run_own(demo: Demo) -> dict[str, Any]:
     """Collect from the server of the person who runs this."""
-    demo.show("own", "doctor")
+    for check in demo.show("own", "doctor")["checks"]:
+        print(f"  {check['name']}: {check['found']}")
     _show_snapshot(demo.show("own", "snapshot"))
     return _release(demo, "own", "--start", "1970-01-01")
 
@@ -174,12 +176,16 @@ def _say_what_was_made(demo: Demo, releases: Sequence[Mapping[str, Any]], *, sec
             f"{release['version']:12} {release['config']:6} {release['rows']:11,} {release['series']:7,} "
             f"{release['bytes_per_sample']:9.2f} {_percent(release['coverage']):>9} {clean:>7}"
         )
-    table = json.loads((demo.public / f"releases/{latest['version']}/manifest.json").read_text())["tables"][0]
+    tables = json.loads((demo.public / f"releases/{latest['version']}/manifest.json").read_text())["tables"]
+    metrics = [metric for table in tables for metric in table["metrics"]]
+    shown = next((metric for metric in SHOWN if metric in metrics), metrics[0])
+    if "PROMETHEUS_URL" not in demo.environment:
+        print(f"\nPrometheus stays up at {demo.url} (make demo-stop ends it).")
     print(
-        f"\nPrometheus stays up at {demo.url} (make demo-stop ends it). Three things to try:\n"
+        "\nThree things to try:\n"
         f"  .venv/bin/opscommons --url public info\n"
         f'  .venv/bin/python -c "import opscommons as oc; '
-        f"print(oc.open('public').load('{table['metrics'][0]}').describe())\"\n"
+        f"print(oc.open('public').load('{shown}'))\"\n"
         f"  less public/releases/{latest['version']}/README.md    # the dataset card; public/index.html lists all"
     )
 

@@ -152,6 +152,9 @@ def release(
     facts = {
         "version": version,
         "folder": str(result.folder),
+        "start": f"{result.manifest.start:%FT%TZ}",
+        "end": f"{result.manifest.end:%FT%TZ}",
+        "windows_missing": result.missing,
         "rows": totals.rows,
         "series": totals.series,
         "tables": len(result.manifest.tables),
@@ -165,6 +168,8 @@ def release(
     lines = [
         f"built {version}: {totals.rows:,} rows of {totals.series:,} series in {len(result.manifest.tables)} tables, "
         f"{totals.data_bytes / totals.rows:.2f} bytes per sample, coverage {coverage}",
+        f"from {result.manifest.start:%FT%TZ} to {result.manifest.end:%FT%TZ}"
+        + (f"; {result.missing} windows of it were not collected whole" if result.missing else ""),
         f"audit: clean, {result.report.files} files and {result.report.strings:,} strings looked at",
         f"it lies in {result.folder}",
     ]

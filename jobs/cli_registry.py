@@ -47,7 +47,7 @@ def key_show(context: typer.Context, as_json: Json = False) -> None:
     from anonymize.keys import read_ring
 
     keys = read_ring(settings_of(context).privacy.key_file).public_view()
-    lines = [f"{k['key_id']}  from {k['valid_from'] or 'the beginning'}  to {k['valid_to'] or 'now on'}" for k in keys]
+    lines = [f"{k['key_id']}  from {k['valid_from'] or 'the beginning'}  to {k['valid_to'] or 'no end'}" for k in keys]
     print_result(as_json, {"keys": keys}, lines)
 
 

@@ -215,7 +215,7 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
     """Return the settings with every relative path made absolute, as seen from the file's folder."""
 
     def absolute(path: Path | None) -> Path | None:
-        return folder / path if path else None
+        return Path(os.path.normpath(folder / path)) if path else None
 
     def store(url: str) -> str:
         scheme, _, rest = url.partition(":")

@@ -43,7 +43,7 @@ def estimate_snapshot(settings: Settings, *, now: datetime, span: Window | None,
     tables = choose_tables(settings, only)
     source = open_source(settings, now=now)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-    oldest = None if span else source.oldest(now=now)
+    oldest = source.oldest(now=now, span=span)
     plan = plan_snapshot(settings, store, tables, oldest=oldest, now=now, span=span)
     windows = sorted(window for window, _ in plan.windows)
     points = settings.collection.window // settings.collection.step

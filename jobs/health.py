@@ -9,6 +9,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
+from schemas.errors import UsageError
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
@@ -62,7 +64,11 @@ def start_health_server(health: Health, *, host: str, port: int) -> Iterator[str
         start_response("200 OK" if found else "404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
         return [b"ok\n" if found else b"there are /metrics and /healthz\n"]
 
-    with make_server(host, port, answer, handler_class=_Quiet) as server:
+    try:
+        opened = make_server(host, port, answer, handler_class=_Quiet)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; give another --listen") from None
+    with opened as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -50,6 +50,9 @@ class Service:
         except PublisherError as error:
             logger.error("snapshot failed", extra={"exit_code": error.exit_code, "reason": str(error)})
             self.health.failed(error.exit_code, at=self.clock())
+        except Exception as error:  # a defect must not be silent, and its text may hold what must not be read
+            logger.error("snapshot failed", extra={"exit_code": 1, "reason": type(error).__name__})
+            self.health.failed(1, at=self.clock())
         else:
             logger.info("snapshot done", extra={"commits": result.commits, "rows": result.rows})
             self.health.succeeded(commits=result.commits, rows=result.rows, at=self.clock())
@@ -72,6 +75,6 @@ class Service:
         )
         with start_health_server(self.health, host=host, port=port) as address:
             scheduler.start()
-            logger.info("serving", extra={"address": address, "next": begin.isoformat()})
+            logger.warning("serving", extra={"address": address, "next": begin.isoformat()})
             self.stopped.wait()
             scheduler.shutdown(wait=True)

@@ -12,7 +12,7 @@ from collector.server import ServerInfo, check_lookback, find_oldest, read_serve
 from jobs.config import Settings
 from schemas.commit import ReadInfo
 from schemas.errors import SourceError, UsageError
-from schemas.windows import to_ms
+from schemas.windows import Window, to_ms
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,11 @@ class OpenSource:
             lookback_includes_edge=self.server.lookback_includes_edge,
         )
 
-    def oldest(self, *, now: datetime) -> datetime:
-        """Return since when the source has samples, as far back as catching up may go."""
+    def oldest(self, *, now: datetime, span: Window | None) -> datetime:
+        """Return since when the source has samples: in ``span``, or as far back as catching up may go."""
         collection = self.settings.collection
-        return find_oldest(
-            self.reader.api, self.matchers, since=now - collection.max_catch_up, until=now, width=collection.window
-        )
+        since, until = (span.start, span.end) if span else (now - collection.max_catch_up, now)
+        return find_oldest(self.reader.api, self.matchers, since=since, until=until, width=collection.window)
 
     def read_frame(self, grid: Grid) -> IdentityFrame:
         """Read who is who in one window; empty where the source has no cluster to tell."""

@@ -15,6 +15,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+WRITER: Final = re.compile(r"parquet-cpp-arrow version \d+\.\d+\.\d+")
+"""What the writing library says of itself in every file."""
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{4,}")
 
 

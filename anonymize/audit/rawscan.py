@@ -1,11 +1,17 @@
 """The exact search of a finished file for every raw value that the run has seen. Runs while those still exist."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
-from anonymize.audit.channels import Channel, read_channels
+from anonymize.audit.channels import WRITER, Channel, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import ANY_TOKEN, TableGrammar
+
+_ROOT: Final = "schema"  # what every Parquet file calls the root of its columns
+_FIXED_NAME: Final = re.compile(r"(run-\d+|[0-9a-f]{16})\.parquet")
+"""Names that are a number or a hash: whatever they hold of a raw value, they hold by chance."""
 
 
 def scan_staged(
@@ -18,11 +24,13 @@ def scan_staged(
     for those that a public word itself contains.
     """
     raw = frozenset(raw_values)
-    public = "\n".join(sorted(grammar.public_words))
+    words = grammar.public_words | {_ROOT}
+    public = "\n".join(sorted(words))
     parts = [value for value in raw if value not in public]  # "node" in a column's name is nobody's node
     findings = []
-    for channel in (*read_channels(path), Channel("name", frozenset(names))):
-        if hits := _count_hits(channel.strings, raw, parts, grammar.public_words):
+    unknown_names = frozenset(name for name in names if not _FIXED_NAME.fullmatch(name))
+    for channel in (*read_channels(path), Channel("name", unknown_names)):
+        if hits := _count_hits(channel.strings, raw, parts, words):
             at = f"{place}: {channel.name}" + (f" of {channel.column}" if channel.column else "")
             findings.append(Finding(at, "raw-value", hits))
         if channel.column and (strangers := grammar.columns[channel.column].strangers(channel.strings)):
@@ -40,6 +48,6 @@ def _count_hits(strings: Iterable[str], raw: frozenset[str], parts: Sequence[str
             hits += text in raw or token["body"] in raw
         else:
             hits += text in raw
-            rest.append(ANY_TOKEN.sub("\n", text))
+            rest.append(WRITER.sub("\n", ANY_TOKEN.sub("\n", text)))
     haystack = "\n".join(rest)
     return hits + sum(1 for value in parts if value in haystack)

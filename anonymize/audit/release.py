@@ -4,20 +4,22 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from anonymize.audit.channels import read_channels
+from anonymize.audit.channels import WRITER, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
 from anonymize.audit.shapes import find_shapes
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
-from schemas.digest import digest
+from schemas.digest import digest, readable_json
 from schemas.errors import UsageError
 from schemas.manifest import Manifest, ReleaseFile
 from schemas.policy import SOURCE_DOMAIN, Policy
@@ -25,7 +27,7 @@ from schemas.table import TableSchema
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
-_CREATED_BY: Final = re.compile(r"parquet-cpp-arrow version \d+\.\d+\.\d+")
+_E_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _CANONICAL_NAN: Final = np.uint64(0x7FF8000000000000)
 _DAY_MS: Final = 86_400_000
 _FIXED_PATHS: Final = {
@@ -92,6 +94,8 @@ class _Audit:
     def run(self) -> Iterator[Finding]:
         if digest(self.policy) != self.manifest.policy_digest:
             yield Finding(MANIFEST, "another-policy")
+        if strangers := Grammar(pattern=token_pattern(SOURCE_DOMAIN)).strangers(self.manifest.sources):
+            yield Finding(f"{MANIFEST}: sources", "not-in-grammar", strangers)
         yield from self._check_tables()
         yield from self._check_listing()
         for file in self.manifest.files:
@@ -108,6 +112,8 @@ class _Audit:
             if problems := self.policy.check_table(schema):
                 yield Finding(f"table {entry.table}", "not-in-policy", len(problems))
                 continue
+            if strangers := len(set(entry.metrics) - {metric.name for metric in schema.metrics}):
+                yield Finding(f"{MANIFEST}: metrics of {entry.table}", "not-in-grammar", strangers)
             self.tables[entry.table] = schema, build_grammar(schema, self.policy)
 
     def _check_listing(self) -> Iterator[Finding]:
@@ -121,7 +127,7 @@ class _Audit:
             yield Finding("folder", "unlisted-file", len(extra))
         sums = {}
         if SUMS in present:
-            for line in (self.folder / SUMS).read_text("utf-8").splitlines():
+            for line in (self.folder / SUMS).read_text("utf-8", errors="replace").splitlines():
                 sha256, _, path = line.partition("  ")
                 sums[path] = sha256
         if {path: sha256 for path, sha256 in sums.items() if path != MANIFEST} != listed:
@@ -132,8 +138,13 @@ class _Audit:
         if not re.fullmatch(_FIXED_PATHS.get(file.role, r"(?!)"), file.path):
             yield Finding(f"file of role {file.role}", "path-not-in-grammar")
             return
-        if not path.is_file() or path.is_symlink():
+        if file.role == "data" and not self._says_what_it_holds(file):
+            yield Finding("file of role data", "path-differs-from-manifest")
+        if path.is_symlink():
+            yield Finding(file.path, "not-a-plain-file")
             return
+        if not path.is_file():
+            return  # the listing has said so
         with path.open("rb") as opened:
             if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
                 yield Finding(file.path, "changed-file")
@@ -144,6 +155,16 @@ class _Audit:
                 yield Finding(file.path, "unreadable-parquet")
         else:
             yield from self._check_text(file.path)
+        if file.role == "schema":
+            schema, _ = self.tables.get(Path(file.path).stem, (None, None))
+            if schema is None or path.read_bytes() != readable_json(schema):
+                yield Finding(file.path, "differs-from-registry")
+
+    def _says_what_it_holds(self, file: ReleaseFile) -> bool:
+        schema, _ = self.tables.get(file.table or "", (None, None))
+        declared = schema is not None and any(metric.name == file.metric for metric in schema.metrics)
+        folder = f"data/{file.table}/metric={quote(file.metric or '', safe='')}/date={file.date}"
+        return declared and file.path.rpartition("/")[0] == folder
 
     def _check_text(self, name: str) -> Iterator[Finding]:
         path = self.folder / name
@@ -152,7 +173,9 @@ class _Audit:
             return
         info = self.manifest.release
         text = path.read_text("utf-8", errors="replace")
-        for code, count in find_shapes(text, allowed=(info.contact, info.maintainer)).items():
+        # formats escape what stands around an address, never the address itself
+        said = [word for given in (info.contact, info.maintainer) for word in (given, *_E_MAIL.findall(given))]
+        for code, count in find_shapes(text, allowed=said).items():
             yield Finding(name, code, count)
 
     def _check_parquet(self, file: ReleaseFile, path: Path) -> Iterator[Finding]:
@@ -169,7 +192,7 @@ class _Audit:
             place = f"{file.path}: {channel.name}"
             if channel.name == "key-value metadata" and channel.strings:
                 yield Finding(place, "metadata-in-footer", len(channel.strings))
-            elif channel.name == "created_by" and not all(map(_CREATED_BY.fullmatch, channel.strings)):
+            elif channel.name == "created_by" and not all(map(WRITER.fullmatch, channel.strings)):
                 yield Finding(place, "unknown-writer")
             elif channel.column and (strangers := grammars[channel.column].strangers(channel.strings)):
                 yield Finding(f"{place} of {channel.column}", "not-in-grammar", strangers)
@@ -202,7 +225,7 @@ class _Audit:
         return wanted, {**grammar.columns, "path": Grammar(words=paths)}
 
     def _check_rows(self, file: ReleaseFile, path: Path) -> Iterator[Finding]:
-        rows = pq.read_table(path, columns=["timestamp", "series_id", "value"], partitioning=None)
+        rows = pq.read_table(path, partitioning=None)
         self.rows += rows.num_rows
         if rows.num_rows != file.rows:
             yield Finding(file.path, "row-count-differs-from-manifest")
@@ -213,18 +236,32 @@ class _Audit:
         start, end = self.manifest.start.timestamp() * 1000, self.manifest.end.timestamp() * 1000
         if outside := int(np.count_nonzero((times < start) | (times >= end))):
             yield Finding(file.path, "timestamp-outside-release", outside)
-        if file.date is None or len(set((times // _DAY_MS).tolist())) > 1:
-            yield Finding(file.path, "more-than-one-day")
+        days = set(np.unique(times // _DAY_MS).tolist())
+        if file.date is None or days != {(file.date - date(1970, 1, 1)).days}:
+            yield Finding(file.path, "rows-of-another-day")
         values: Any = rows.column("value").combine_chunks()
         bits = values.drop_null().to_numpy().view(np.uint64)
         nans = np.isnan(bits.view(np.float64))
         if strange := int(np.count_nonzero(nans & (bits != _CANONICAL_NAN))):
             yield Finding(file.path, "nan-payload", strange)
-        names: Any = rows.column("series_id").combine_chunks().dictionary_encode()
-        codes = names.indices.to_numpy()
-        same = codes[1:] == codes[:-1]
+        yield from self._check_order(file, rows, times)
+
+    def _check_order(self, file: ReleaseFile, rows: pa.Table, times: "np.ndarray[Any, Any]") -> Iterator[Finding]:
+        """Time grows along a series with its labels; a series under other labels may stand elsewhere, once."""
+        same = np.ones(max(len(times) - 1, 0), dtype=np.bool_)
+        series = np.zeros(0, dtype=np.int64)
+        for name in rows.schema.names:
+            if name not in ("timestamp", "value"):
+                encoded: Any = rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
+                codes = encoded.indices.to_numpy()
+                same &= codes[1:] == codes[:-1]
+                series = codes if name == "series_id" else series
         if backward := int(np.count_nonzero(same & (times[1:] <= times[:-1]))):
             yield Finding(file.path, "not-in-order-of-time", backward)
+        order = np.lexsort((times, series))
+        again = (np.diff(series[order]) == 0) & (np.diff(times[order]) == 0)
+        if doubled := int(np.count_nonzero(again)):
+            yield Finding(file.path, "sample-twice", doubled)
 
     def _check_index(self, path: Path, file: ReleaseFile) -> Iterator[Finding]:
         paths = pq.read_table(path, columns=["path"]).column("path").unique().to_pylist()

@@ -6,7 +6,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from jobs.publish.site import render_site
-from jobs.release.layout import MANIFEST, release_prefix, version_order
+from jobs.release.layout import MANIFEST, VERSION, release_prefix, version_order
 from jobs.store import Store
 from schemas.digest import readable_json
 from schemas.errors import StoreError
@@ -70,7 +70,7 @@ def _manifests(store: Store) -> dict[str, tuple[Manifest, str]]:
     found = {}
     for key in store.list("releases/"):
         folders = key.split("/")
-        if len(folders) == 3 and folders[2] == MANIFEST:
+        if len(folders) == 3 and folders[2] == MANIFEST and VERSION.fullmatch(folders[1]):
             content = store.get(key)
             if content is not None:
                 found[folders[1]] = (_parse(Manifest, key, content), hashlib.sha256(content).hexdigest())

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from jobs.config import Settings
-from jobs.publish.catalog import rebuild_catalog
+from jobs.publish.catalog import read_manifests, rebuild_catalog
 from jobs.release.audited import read_fresh_report
 from jobs.release.build import Progress, check_version, release_folder
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
+from jobs.release.run import refuse_overlap
 from jobs.store import Store, open_store
 from schemas.digest import canonical_json, readable_json
 from schemas.errors import PrivacyError, StoreError, UsageError
@@ -43,11 +46,17 @@ def run_publish(
         content = (folder / MANIFEST).read_bytes()
     except OSError:
         raise UsageError(f"release {version} is not built here; run 'opspub release {version}' first") from None
-    manifest = Manifest.model_validate_json(content)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError:
+        raise PrivacyError(f"{folder / MANIFEST} is not a manifest any more; build the release again") from None
+    if manifest.release.version != version:
+        raise PrivacyError(f"{folder} holds release {manifest.release.version}; build {version} again")
     report = read_fresh_report(folder, manifest_sha256=hashlib.sha256(content).hexdigest(), now=clock())
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     if public.get(f"retractions/{version}.json") is not None:
         raise UsageError(f"version {version} was withdrawn; a version is never used twice: take the next")
+    refuse_overlap(manifest, [other for name, other in read_manifests(public).items() if name != version])
     prefix = release_prefix(version)
     existing = public.get(prefix + MANIFEST)
     if existing is not None and existing != content:
@@ -71,9 +80,13 @@ def run_publish(
 
 def _put_verified(store: Store, key: str, path: Path, sha256: str) -> bool:
     """Write one file that still has the audited bytes; an object that is there must have them too."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise PrivacyError(f"{path} was changed after its audit; build the release again")
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PrivacyError(f"{path} cannot be read any more ({error.strerror}); build the release again") from None
+    if found != sha256 or path.is_symlink():
+        raise PrivacyError(f"{path} was changed after its audit; build the release again")
     if store.put_new(key, path):
         return True
     if hashlib.sha256(store.get(key) or b"").hexdigest() != sha256:

@@ -27,7 +27,8 @@ from jobs.release.layout import (
     schema_path,
 )
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
-from jobs.snapshot.commits import read_commits
+from jobs.snapshot.commits import check_description, read_commits, wanted_description
+from jobs.snapshot.run import choose_tables
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord
 from schemas.digest import digest, readable_json
@@ -36,7 +37,7 @@ from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, ReleaseTable, T
 from schemas.policy import Policy
 from schemas.registry import find_table, read_policy
 from schemas.table import TableSchema
-from schemas.windows import Window
+from schemas.windows import Window, windows_between
 
 Progress = Callable[[int, int, str], None]
 
@@ -76,6 +77,16 @@ def whole_days(commits: Sequence[CommitRecord], since: datetime | None) -> Windo
     return Window(since, last_midnight)
 
 
+def count_missing(commits: Sequence[CommitRecord], span: Window, width: timedelta) -> int:
+    """Return how many windows of a span at least one of the committed tables lacks."""
+    tables = {record.table for record in commits}
+    done = {(record.table, record.window.start) for record in commits}
+    return sum(
+        any((table, window.start) not in done for table in tables)
+        for window in windows_between(span.start, span.end, width)
+    )
+
+
 def build_release(
     settings: Settings,
     version: str,
@@ -87,6 +98,8 @@ def build_release(
     check_version(version)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     everything = list(read_commits(store, settings.source.name))
+    if everything:
+        check_description(store, wanted_description(settings.collection))
     span = choose_span(everything)
     commits = [r for r in everything if span.start <= r.window.start and r.window.end <= span.end]
     policy = read_policy(settings.privacy.policy)
@@ -154,7 +167,8 @@ def _build(
     if not any(table.rows for table in written):
         raise UsageError(f"the snapshots in {span} hold no rows; there is nothing to release")
     width = settings.collection.window
-    ordered = [schemas[name] for name in sorted(schemas)]
+    configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
+    ordered = [schema for _, schema in sorted({**configured, **schemas}.items())]
     info = ReleaseInfo(version=version, **settings.release.model_dump())
     facts = build_facts(
         info,

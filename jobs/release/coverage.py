@@ -30,10 +30,11 @@ def build_coverage(
                 if key not in states or metric.status == "complete":
                     states[key] = (metric.status, metric.reason)
     token = commits[0].source_token
+    committed = frozenset(states)
     for schema, window in _missing(commits, schemas, span, width):
         for metric_schema in schema.metrics:
             key = (token, schema.table, metric_schema.name, window.start_ms // 3_600_000)
-            states.setdefault(key, ("failed", NOT_COLLECTED))
+            states[key] = ("partial" if key in committed else "failed", NOT_COLLECTED)
     rows = []
     for key in sorted(states):
         source, table, metric_name, hour_index = key

@@ -8,7 +8,7 @@ from pathlib import Path
 from jobs.config import Settings
 from jobs.publish.catalog import read_manifests
 from jobs.release.audited import AuditReport, refuse_findings, run_audit, write_report
-from jobs.release.build import Progress, build_release, check_version, whole_days
+from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
 from jobs.store import open_store
 from schemas.commit import CommitRecord
 from schemas.errors import PrivacyError, UsageError
@@ -25,6 +25,8 @@ class ReleaseResult:
     report: AuditReport
     received: int
     expected: int
+    missing: int
+    """Windows of the span that a table lacks."""
 
 
 def run_release(
@@ -50,7 +52,7 @@ def run_release(
         return span
 
     built = build_release(settings, version, choose_span=choose_span, progress=progress)
-    _refuse_overlap(built.manifest, list(published.values()))
+    refuse_overlap(built.manifest, list(published.values()))
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
@@ -61,6 +63,7 @@ def run_release(
         report,
         received=sum(min(hour.received, hour.expected) for hour in hours),
         expected=sum(hour.expected for hour in hours),
+        missing=count_missing(chosen, Window(built.manifest.start, built.manifest.end), settings.collection.window),
     )
 
 
@@ -75,20 +78,31 @@ def _choose_span(
     tokens = {record.source_token for record in commits}
     since = max((manifest.end for manifest in published if tokens & set(manifest.sources)), default=None)
     if start is None and end is None:
-        return whole_days(commits, since)
+        span = whole_days(commits, since)
+        if missing := count_missing(commits, span, settings.collection.window):
+            raise UsageError(
+                f"{missing} windows of {span} are not committed; run 'opspub snapshot' first, or name the span with "
+                "--start and --end to release it with its gaps"
+            )
+        return span
     if not commits:
         raise UsageError("there are no committed snapshots of this source; run 'opspub snapshot' first")
     first = start or since or min(record.window.start for record in commits)
     last = end or max(record.window.end for record in commits)
     if first >= last:
         raise UsageError(f"found a span from {first:%FT%TZ} to {last:%FT%TZ}; wanted --start before --end")
-    first = max(first, min(record.window.start for record in commits))
-    last = min(last, max(record.window.end for record in commits))  # a release does not claim what nobody collected
+    oldest, newest = min(r.window.start for r in commits), max(r.window.end for r in commits)
+    if first >= newest or last <= oldest:
+        raise UsageError(
+            f"no snapshot is committed in {Window(first, last)}; there are some in {Window(oldest, newest)}"
+        )
+    first = max(first, oldest)
+    last = min(last, newest)  # a release does not claim what nobody collected
     return snap_outward(first, last, settings.collection.window)
 
 
-def _refuse_overlap(manifest: Manifest, published: Sequence[Manifest]) -> None:
-    """One span under two keys would link the tokens of both by their values."""
+def refuse_overlap(manifest: Manifest, published: Sequence[Manifest]) -> None:
+    """Raise ``PrivacyError`` for one span under two keys: it would link the tokens of both by their values."""
     for other in published:
         if other.key_id != manifest.key_id and other.start < manifest.end and manifest.start < other.end:
             raise PrivacyError(

@@ -1,10 +1,12 @@
 """The staging store: what its keys are called, and the one write that makes a window exist."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from jobs.config import Collection
 from jobs.store import Store
 from schemas.commit import CommitRecord, StoreDescription
 from schemas.digest import readable_json
@@ -25,10 +27,24 @@ def data_key(source: str, table: TableSchema, window: Window, sha256: str) -> st
     return f"data/{source}/{table.table}/v{table.major}/{window.name}/{sha256[:16]}.parquet"
 
 
+def wanted_description(collection: Collection) -> StoreDescription:
+    """Return what a store says that is collected so."""
+    millisecond = timedelta(milliseconds=1)
+    return StoreDescription(
+        window_ms=collection.window // millisecond,
+        step_ms=collection.step // millisecond,
+        lookback_ms=collection.lookback // millisecond,
+    )
+
+
 def ensure_description(store: Store, wanted: StoreDescription) -> None:
     """Describe a new store, or raise ``UsageError`` when it was made with another window, step or lookback."""
-    if store.put_new(_DESCRIPTION, readable_json(wanted)):
-        return
+    if not store.put_new(_DESCRIPTION, readable_json(wanted)):
+        check_description(store, wanted)
+
+
+def check_description(store: Store, wanted: StoreDescription) -> None:
+    """Raise ``UsageError`` when the snapshots of a store have another window, step or lookback than wanted."""
     try:
         found = StoreDescription.model_validate_json(_read(store, _DESCRIPTION))
     except ValidationError:

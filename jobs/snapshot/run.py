@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+
 from anonymize.identity import IdentityFrame
 from anonymize.keys import KeyRing, PseudonymKey, read_ring
 from anonymize.pseudonyms import Pseudonymizer
@@ -16,12 +18,20 @@ from collector.grid import Grid, make_grid
 from collector.plan import plan_windows
 from jobs.config import Settings
 from jobs.snapshot.collect import StagedTable, TableCollector
-from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files
+from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
 from jobs.source import OpenSource, open_source
 from jobs.store import Store, open_store
-from schemas.commit import CommitRecord, Span, StoreDescription
+from schemas.commit import CommitRecord, Span
 from schemas.digest import digest
-from schemas.errors import CommitConflict, DeadlineReached, PartialResult, SourceError, UsageError
+from schemas.errors import (
+    CommitConflict,
+    DeadlineReached,
+    PartialResult,
+    PrivacyError,
+    SourceError,
+    StoreError,
+    UsageError,
+)
 from schemas.policy import Policy
 from schemas.registry import find_table, latest_tables, read_policy
 from schemas.table import TableSchema
@@ -83,7 +93,7 @@ def plan_snapshot(
         committed = committed_windows(store, settings.source.name, table, width_ms)
         windows = plan_windows(
             committed=committed,
-            oldest=span.start if span else oldest,
+            oldest=oldest,
             now=now,
             width=collection.window,
             settle=collection.settle,
@@ -111,17 +121,6 @@ def snap_span(settings: Settings, start: datetime, end: datetime, *, now: dateti
     return span
 
 
-def _describe_store(settings: Settings, store: Store) -> None:
-    """The first write of a run: everything else that could be wrong has been looked at by then."""
-    collection = settings.collection
-    wanted = StoreDescription(
-        window_ms=collection.window // _MILLISECOND,
-        step_ms=collection.step // _MILLISECOND,
-        lookback_ms=collection.lookback // _MILLISECOND,
-    )
-    ensure_description(store, wanted)
-
-
 def run_snapshot(
     settings: Settings,
     *,
@@ -141,12 +140,8 @@ def run_snapshot(
     ring = read_ring(settings.privacy.key_file)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     source = open_source(settings, now=started)
-    oldest = None
-    if span is None:
-        oldest = source.oldest(now=started)
-    else:  # one without a status API and without remote read has not been heard yet
-        source.reader.api.query("vector(1)", at_ms=to_ms(started))
-    _describe_store(settings, store)
+    oldest = source.oldest(now=started, span=span)
+    ensure_description(store, wanted_description(settings.collection))
     plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
     run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16))
     run.result.due = plan.commits
@@ -176,7 +171,7 @@ class _Run:
     clock: Callable[[], datetime]
     run: str
     result: SnapshotResult = field(default_factory=SnapshotResult)
-    errors: list[SourceError | CommitConflict] = field(default_factory=list)
+    errors: list[SourceError | CommitConflict | PrivacyError] = field(default_factory=list)
     dead_windows: int = 0
 
     def collect_window(self, window: Window, tables: Sequence[TableSchema]) -> None:
@@ -201,7 +196,16 @@ class _Run:
         self.result.windows += self.result.commits > before
         self.dead_windows = 0 if self.result.commits > before else self.dead_windows + 1
         if self.dead_windows >= _DEAD_WINDOWS:
-            self.raise_failures()
+            if not self._source_answers():
+                self.raise_failures()
+            self.dead_windows = 0  # it answers: these windows fail by themselves, and must not starve the others
+
+    def _source_answers(self) -> bool:
+        try:
+            self.source.reader.api.query("vector(1)", at_ms=to_ms(self.clock()))
+        except SourceError:
+            return False
+        return True
 
     def _collect_table(
         self,
@@ -218,9 +222,12 @@ class _Run:
                 staged = collector.collect(folder)
                 put_files(self.store, {file.path: path for path, file in staged.files.items()})
                 commit(self.store, self._record(staged, window, key))
-            except (SourceError, CommitConflict) as error:
+            except (SourceError, CommitConflict, PrivacyError) as error:
                 self._fail(window, f"table {table.table}", error)
                 return
+            except (OSError, pa.ArrowException) as error:  # its text may hold a value, its type cannot
+                what = getattr(error, "strerror", None) or type(error).__name__
+                raise StoreError(f"a staged file cannot be written in {self.settings.work_dir}: {what}") from None
         self.result.commits += 1
         self.result.rows += staged.rows
         self.result.series += sum(metric.series for metric in staged.coverage)
@@ -247,7 +254,7 @@ class _Run:
             created=self.clock(),
         )
 
-    def _fail(self, window: Window, what: str, error: SourceError | CommitConflict) -> None:
+    def _fail(self, window: Window, what: str, error: SourceError | CommitConflict | PrivacyError) -> None:
         self.errors.append(error)
         self.result.failures.append(f"{what}, window {window}: {error}")
         logger.warning("table not committed", extra={"window": str(window), "what": what, "reason": str(error)})
@@ -256,6 +263,9 @@ class _Run:
         """Raise what went wrong: the first error itself when nothing was committed, else that data are missing."""
         if not self.errors:
             return
+        for error in self.errors:
+            if isinstance(error, PrivacyError):
+                raise error
         failed = [error for error in self.errors if isinstance(error, SourceError)]
         if not failed or not self.result.commits:
             raise (failed or self.errors)[0]

@@ -143,3 +143,13 @@ def test_an_address_is_found_although_a_public_word_is_a_part_of_it(tmp_path: Pa
     pq.write_table(rows().replace_schema_metadata({"at": "10.0.0.1/main"}), path)
 
     assert scan_staged(path, place="file", names=(), raw_values={"10.0.0.1"}, grammar=GRAMMAR)
+
+
+@pytest.mark.parametrize("word", ["schema", "arrow", "parquet", "deadbeef"])
+def test_what_the_writer_says_of_itself_is_no_finding(word: str, tmp_path: Path) -> None:
+    """A tenant called arrow would otherwise stop every run: the writing library names itself in every file."""
+    path = tmp_path / "run-0.parquet"
+    pq.write_table(rows(), path, store_schema=False)
+    names = ("run-0.parquet", "0123deadbeef4567.parquet")
+
+    assert scan_staged(path, place="file", names=names, raw_values={word}, grammar=GRAMMAR) == []

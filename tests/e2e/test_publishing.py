@@ -63,6 +63,23 @@ def leak_off_the_grid(folder: Path) -> None:
     pq.write_table(rows.set_column(0, rows.schema.field(0), moved), path, store_schema=False)
 
 
+def leak_behind_a_link(folder: Path) -> None:
+    path = data_file(folder)
+    elsewhere = folder.with_name("elsewhere.parquet")
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def leak_in_a_copy_of_a_schema(folder: Path) -> None:
+    (folder / "schemas/gpu.json").write_text('{"note": "runs on a machine of team made-up"}')
+
+
+def leak_in_the_manifest(folder: Path) -> None:
+    manifest = World.manifest(folder)
+    manifest["sources"] = ["made-up-cluster-name"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
 LEAKS: dict[str, Callable[[Path], None]] = {
     "not-in-grammar (1)": leak_in_a_cell,
     "dictionary page of pod: not-in-grammar": leak_in_a_dictionary_page,
@@ -70,6 +87,9 @@ LEAKS: dict[str, Callable[[Path], None]] = {
     "ipv4-address": leak_in_the_card,
     "unlisted-file": leak_as_a_file_nobody_listed,
     "timestamp-off-grid": leak_off_the_grid,
+    "not-a-plain-file": leak_behind_a_link,
+    "schemas/gpu.json: differs-from-registry": leak_in_a_copy_of_a_schema,
+    "manifest.json: sources: not-in-grammar": leak_in_the_manifest,
 }
 
 
@@ -126,6 +146,31 @@ def test_publish_refuses_what_was_changed_after_its_audit(world: World, tmp_path
     assert "changed after its audit" in done.stderr
     assert not (tmp_path / "public/catalog.json").exists()
     assert not (tmp_path / "public/releases" / version / "manifest.json").exists()
+
+
+def test_one_span_is_not_published_under_two_keys(world: World, tmp_path: Path) -> None:
+    """The values of both would link every token; it is refused where data become public, too."""
+    (tmp_path / "work").mkdir()
+    real = world.manifest(world.releases["real"])
+    overrides = {
+        "OPSPUB_WORK_DIR": str(tmp_path / "work"),
+        "OPSPUB_PUBLIC": f"file:{tmp_path}/public",
+        "OPSPUB_STAGING": f"file:{tmp_path}/staging",
+    }
+    shutil.copytree(world.root / ".opspub/releases", tmp_path / "work/releases")
+    assert world.opspub("real", "publish", real["release"]["version"], **overrides).returncode == 0
+    overrides["OPSPUB_PRIVACY__KEY_FILE"] = str(tmp_path / "other.key")
+    assert world.opspub("real", "key", "new", **overrides).returncode == 0
+    span = ("--start", real["start"], "--end", real["end"])
+    assert world.opspub("real", "snapshot", *span, **overrides).returncode == 0
+
+    refused = world.opspub("real", "release", "2030.1.0", *span, **overrides)
+    audited = world.opspub("real", "audit", str(tmp_path / "work/releases/2030.1.0"), **overrides)
+    published = world.opspub("real", "publish", "2030.1.0", **overrides)
+
+    assert (refused.returncode, audited.returncode, published.returncode) == (5, 0, 5)
+    assert "under another key" in published.stderr
+    assert not (tmp_path / "public/releases/2030.1.0").exists()
 
 
 def test_verify_names_a_changed_file(world: World, tmp_path: Path) -> None:

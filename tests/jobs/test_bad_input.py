@@ -66,7 +66,7 @@ def test_a_path_where_no_api_is(bench: Bench, prometheus: Server, span: tuple[st
     ran = bench.run("snapshot", *span)
 
     assert ran.code == 3
-    assert ran.line == f"{'query' if span else 'query_range'}: {prometheus.url} answered 404; {HINT}"
+    assert ran.line == f"query_range: {prometheus.url} answered 404; {HINT}"
     assert not bench.made()
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from jobs.clock import read_clock
 from tests.jobs.bench import KEY, OPSPUB, Bench
 
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 SECRET: str = KEY["keys"][0]["secret"]
 HEAVY = ("boto3", "numba", "numpy", "pandas", "prometheus_api_client", "pyarrow", "matplotlib")
 
@@ -49,8 +51,10 @@ def test_an_unknown_command_is_a_usage_error(bench: Bench) -> None:
 def test_a_given_span_is_committed_once(bench: Bench, prometheus: Server) -> None:
     """The second run finds nothing to do, and that is a success: a scheduler must not retry it."""
     bench.set("source", url=prometheus.url)
-    end = read_clock().replace(second=0, microsecond=0) - MINUTE
-    span = ("--start", f"{end - 2 * MINUTE:%FT%TZ}", "--end", f"{end:%FT%TZ}")
+    bench.set("collection", tables=["node"], window="1s", step="1s", settle="0s")
+    time.sleep(4)  # the server has scraped itself for longer than the span then
+    end = read_clock().replace(microsecond=0)
+    span = ("--start", f"{end - 2 * SECOND:%FT%TZ}", "--end", f"{end:%FT%TZ}")
 
     first, second = bench.run("snapshot", *span, "--json"), bench.run("snapshot", *span)
 
@@ -58,8 +62,20 @@ def test_a_given_span_is_committed_once(bench: Bench, prometheus: Server) -> Non
     result = json.loads(first.out)
     assert (result["commits"], result["due"], result["windows"], result["failures"]) == (2, 2, 2, [])
     assert (second.code, second.out, second.err) == (0, "nothing is due\n", "")
-    names = [f"staging/commits/lab/node/v1/{end - n * MINUTE:%Y%m%dT%H%M%SZ}.json" for n in (2, 1)]
+    names = [f"staging/commits/lab/node/v1/{end - n * SECOND:%Y%m%dT%H%M%SZ}.json" for n in (2, 1)]
     assert [name for name in bench.made() if name.endswith(".json") and "commits" in name] == names
+
+
+def test_a_span_in_which_the_source_was_unknown_is_refused(bench: Bench, prometheus: Server) -> None:
+    """A wrong selector must not commit hours as empty for good."""
+    bench.set("source", url=prometheus.url, match={"cluster": "misspelt"})
+    end = read_clock().replace(second=0, microsecond=0) - MINUTE
+
+    ran = bench.run("snapshot", "--start", f"{end - 2 * MINUTE:%FT%TZ}", "--end", f"{end:%FT%TZ}")
+
+    assert ran.code == 3
+    assert "is source.match right" in ran.line
+    assert not [name for name in bench.made() if "commits" in name]
 
 
 def test_a_plan_makes_nothing(bench: Bench, prometheus: Server) -> None:
@@ -95,7 +111,7 @@ def test_the_configuration_may_be_named_by_a_variable(bench: Bench) -> None:
         [OPSPUB, "key", "show"], cwd="/", env=environment, capture_output=True, text=True, check=True
     )
 
-    assert shown.stdout.startswith("k_0123456789abcdef  from the beginning  to now on")
+    assert shown.stdout.startswith("k_0123456789abcdef  from the beginning  to no end")
 
 
 def test_a_doctor_that_finds_all_well(bench: Bench, prometheus: Server) -> None:

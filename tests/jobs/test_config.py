@@ -230,7 +230,7 @@ def test_relative_paths_are_seen_from_the_file(tmp_path: Path, monkeypatch: pyte
     assert settings.source.bearer_token_file == etc / "opspub/token"
     assert settings.source.basic_auth
     assert settings.source.basic_auth.password_file == Path("/run/password")
-    assert settings.source.tls.ca_file == etc / "opspub/../ca.pem"
+    assert settings.source.tls.ca_file == etc / "ca.pem"
     assert settings.source.tls.key_file is None
     assert settings.privacy.key_file == etc / "opspub/opspub.key"
     assert settings.privacy.policy == str(etc / "opspub/policies/own.yaml")
