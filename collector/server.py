@@ -8,7 +8,7 @@ from collector.client import QueryApi
 from collector.connection import Connection
 from collector.promql import Matcher, render_selector
 from schemas.errors import SourceError, UsageError
-from schemas.windows import format_duration, from_ms, parse_duration, to_ms
+from schemas.windows import format_duration, from_ms, parse_duration, span_ms, to_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def find_oldest(
     A source that began after the last multiple has nothing that is whole yet: then that is ``until``. One without
     any ``up`` is refused, since a wrong selector would otherwise commit every window as empty.
     """
-    width_ms = width // timedelta(milliseconds=1)
+    width_ms = span_ms(width)
     first = -(-to_ms(since) // width_ms) * width_ms
     last = to_ms(until) // width_ms * width_ms
     most = 10_000 * width_ms

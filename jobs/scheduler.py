@@ -18,7 +18,7 @@ from jobs.config import Settings
 from jobs.health import Health, start_health_server
 from jobs.snapshot.run import run_snapshot
 from schemas.errors import PublisherError
-from schemas.windows import from_ms, to_ms
+from schemas.windows import from_ms, span_ms, to_ms
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def first_run_after(now: datetime, *, width: timedelta, settle: timedelta) -> da
     >>> first_run_after(datetime(2026, 1, 1, 5, 30, tzinfo=UTC), width=timedelta(hours=1), settle=timedelta(minutes=10))
     datetime.datetime(2026, 1, 1, 6, 10, tzinfo=datetime.timezone.utc)
     """
-    width_ms = width // timedelta(milliseconds=1)
+    width_ms = span_ms(width)
     settled_ms = to_ms(now - settle)
     return from_ms((settled_ms // width_ms + 1) * width_ms) + settle
 

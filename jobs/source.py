@@ -12,7 +12,7 @@ from collector.server import ServerInfo, check_lookback, find_oldest, read_serve
 from jobs.config import Settings
 from schemas.commit import ReadInfo
 from schemas.errors import SourceError, UsageError
-from schemas.windows import Window, to_ms
+from schemas.windows import Window, span_ms, to_ms
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,10 @@ class OpenSource:
     @property
     def read_info(self) -> ReadInfo:
         """What a commit records of how it was read."""
-        lookback_ms = self.settings.collection.lookback.total_seconds() * 1000
         return ReadInfo(
             path=self.reader.path,
             server_version=self.server.minor_version,
-            lookback_ms=int(lookback_ms),
+            lookback_ms=span_ms(self.settings.collection.lookback),
             lookback_includes_edge=self.server.lookback_includes_edge,
         )
 

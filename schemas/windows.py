@@ -28,6 +28,15 @@ def to_ms(instant: datetime) -> int:
     return (instant - _EPOCH) // _MILLISECOND
 
 
+def span_ms(span: timedelta) -> int:
+    """Return how many whole milliseconds a span lasts.
+
+    >>> span_ms(timedelta(seconds=30))
+    30000
+    """
+    return span // _MILLISECOND
+
+
 def from_ms(milliseconds: int) -> datetime:
     """Return the instant that many milliseconds after 1970."""
     return _EPOCH + milliseconds * _MILLISECOND
@@ -54,7 +63,7 @@ def format_duration(span: timedelta) -> str:
     >>> format_duration(timedelta(minutes=90))
     '1h30m'
     """
-    rest, parts = span // _MILLISECOND, []
+    rest, parts = span_ms(span), []
     for unit in ("d", "h", "m", "s", "ms"):
         count, rest = divmod(rest, _UNIT_MS[unit])
         parts += [f"{count}{unit}"] if count else []
@@ -103,13 +112,13 @@ class Window:
 
 def snap_outward(start: datetime, end: datetime, width: timedelta) -> Window:
     """Return the smallest span of whole windows that holds ``[start, end)``."""
-    width_ms = width // _MILLISECOND
+    width_ms = span_ms(width)
     first, last = to_ms(start) // width_ms, -(-to_ms(end) // width_ms)
     return Window(from_ms(first * width_ms), from_ms(last * width_ms))
 
 
 def windows_between(start: datetime, end: datetime, width: timedelta) -> Iterator[Window]:
     """Yield, in order, every aligned window that lies wholly inside ``[start, end)``."""
-    width_ms = width // _MILLISECOND
+    width_ms = span_ms(width)
     for index in range(-(-to_ms(start) // width_ms), to_ms(end) // width_ms):
         yield Window(from_ms(index * width_ms), from_ms((index + 1) * width_ms))

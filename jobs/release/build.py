@@ -37,7 +37,7 @@ from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, ReleaseTable, T
 from schemas.policy import Policy
 from schemas.registry import find_table, read_policy
 from schemas.table import TableSchema
-from schemas.windows import Window, windows_between
+from schemas.windows import Window, span_ms, windows_between
 
 Progress = Callable[[int, int, str], None]
 
@@ -48,6 +48,8 @@ class BuiltRelease:
 
     folder: Path
     manifest: Manifest
+    commits: tuple[CommitRecord, ...]
+    """What it was made from."""
 
 
 def release_folder(settings: Settings, version: str) -> Path:
@@ -118,7 +120,7 @@ def build_release(
     finally:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return BuiltRelease(folder, manifest)
+    return BuiltRelease(folder, manifest, tuple(commits))
 
 
 def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
@@ -177,8 +179,8 @@ def _build(
         written,
         find_gaps(commits, ordered, span, width),
         policy,
-        step_ms=settings.collection.step // timedelta(milliseconds=1),
-        window_ms=width // timedelta(milliseconds=1),
+        step_ms=span_ms(settings.collection.step),
+        window_ms=span_ms(width),
     )
     write_table(root / COVERAGE, build_coverage(commits, ordered, span, width))
     texts = {
@@ -217,7 +219,7 @@ def _manifest(
         created=newest.created.astimezone(UTC),
         start=span.start,
         end=span.end,
-        step_ms=settings.collection.step // timedelta(milliseconds=1),
+        step_ms=span_ms(settings.collection.step),
         sources=tuple(sorted({record.source_token for record in commits})),
         key_id=newest.key_id,
         policy=newest.policy,

@@ -44,26 +44,25 @@ def run_release(
     published = read_manifests(public)
     if version in published or public.get(f"retractions/{version}.json") is not None:
         raise UsageError(f"version {version} is published or withdrawn; a version is never used twice: take the next")
-    chosen: list[CommitRecord] = []
 
     def choose_span(commits: Sequence[CommitRecord]) -> Window:
-        span = _choose_span(settings, commits, list(published.values()), start, end)
-        chosen.extend(r for r in commits if span.start <= r.window.start and r.window.end <= span.end)
-        return span
+        return _choose_span(settings, commits, list(published.values()), start, end)
 
     built = build_release(settings, version, choose_span=choose_span, progress=progress)
     refuse_overlap(built.manifest, list(published.values()))
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
-    hours = [hour for record in chosen for metric in record.coverage for hour in metric.hours]
+    hours = [hour for record in built.commits for metric in record.coverage for hour in metric.hours]
     return ReleaseResult(
         built.folder,
         built.manifest,
         report,
         received=sum(min(hour.received, hour.expected) for hour in hours),
         expected=sum(hour.expected for hour in hours),
-        missing=count_missing(chosen, Window(built.manifest.start, built.manifest.end), settings.collection.window),
+        missing=count_missing(
+            built.commits, Window(built.manifest.start, built.manifest.end), settings.collection.window
+        ),
     )
 
 
@@ -87,11 +86,10 @@ def _choose_span(
         return span
     if not commits:
         raise UsageError("there are no committed snapshots of this source; run 'opspub snapshot' first")
-    first = start or since or min(record.window.start for record in commits)
-    last = end or max(record.window.end for record in commits)
+    oldest, newest = min(r.window.start for r in commits), max(r.window.end for r in commits)
+    first, last = start or since or oldest, end or newest
     if first >= last:
         raise UsageError(f"found a span from {first:%FT%TZ} to {last:%FT%TZ}; wanted --start before --end")
-    oldest, newest = min(r.window.start for r in commits), max(r.window.end for r in commits)
     if first >= newest or last <= oldest:
         raise UsageError(
             f"no snapshot is committed in {Window(first, last)}; there are some in {Window(oldest, newest)}"

@@ -1,7 +1,6 @@
 """The staging store: what its keys are called, and the one write that makes a window exist."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,7 +11,7 @@ from schemas.commit import CommitRecord, StoreDescription
 from schemas.digest import readable_json
 from schemas.errors import CommitConflict, StoreError, UsageError
 from schemas.table import TableSchema
-from schemas.windows import Window, format_duration, from_ms, parse_instant, to_ms
+from schemas.windows import Window, format_duration, from_ms, parse_instant, span_ms, to_ms
 
 _DESCRIPTION = "store.json"
 
@@ -29,11 +28,10 @@ def data_key(source: str, table: TableSchema, window: Window, sha256: str) -> st
 
 def wanted_description(collection: Collection) -> StoreDescription:
     """Return what a store says that is collected so."""
-    millisecond = timedelta(milliseconds=1)
     return StoreDescription(
-        window_ms=collection.window // millisecond,
-        step_ms=collection.step // millisecond,
-        lookback_ms=collection.lookback // millisecond,
+        window_ms=span_ms(collection.window),
+        step_ms=span_ms(collection.step),
+        lookback_ms=span_ms(collection.lookback),
     )
 
 

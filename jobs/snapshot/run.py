@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,11 +35,10 @@ from schemas.errors import (
 from schemas.policy import Policy
 from schemas.registry import find_table, latest_tables, read_policy
 from schemas.table import TableSchema
-from schemas.windows import Window, format_duration, snap_outward, to_ms
+from schemas.windows import Window, format_duration, snap_outward, span_ms, to_ms
 
 logger = logging.getLogger(__name__)
 
-_MILLISECOND = timedelta(milliseconds=1)
 _DEAD_WINDOWS = 2  # windows in a row of which nothing could be read: the source is down, not a metric
 
 
@@ -87,7 +86,7 @@ def plan_snapshot(
 ) -> SnapshotPlan:
     """Return what is due: all settled windows without a commit, or those of ``span``, snapped outward."""
     collection = settings.collection
-    width_ms = collection.window // _MILLISECOND
+    width_ms = span_ms(collection.window)
     due: dict[Window, list[TableSchema]] = {}
     for table in tables:
         committed = committed_windows(store, settings.source.name, table, width_ms)
@@ -180,8 +179,8 @@ class _Run:
         collection = self.settings.collection
         grid = make_grid(
             window,
-            step_ms=collection.step // _MILLISECOND,
-            lookback_ms=collection.lookback // _MILLISECOND,
+            step_ms=span_ms(collection.step),
+            lookback_ms=span_ms(collection.lookback),
             includes_edge=self.source.server.lookback_includes_edge,
         )
         before = self.result.commits
