@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
+from anonymize.columns import STRINGS, Codes, Column, absent, combine, to_arrow
 from anonymize.identity import IdentityFrame, canonical_host, canonical_workload
-from anonymize.pseudonyms import Pseudonymizer
+from anonymize.pseudonyms import Pseudonymizer, encode_parts
 from schemas.arrow import data_schema
 from schemas.errors import PrivacyError
 from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, Domain, Policy
 from schemas.table import LabelColumn, TableSchema
 
-Labels = Mapping[str, str]
+RawColumns = Mapping[str, tuple[Codes, Sequence[str]]]
 _INT32 = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
 SHORTEST_SEARCHED: Final = 5
@@ -48,90 +50,97 @@ class TableAnonymizer:
     frame: IdentityFrame
     ignored_labels: frozenset[str]
     """External and replica labels: what the server adds, which says nothing about the series."""
+    _tokens: dict[tuple[str | None, ...], str | None] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if problems := self.policy.check_table(self.table):
             raise PrivacyError(f"{problems[0]} ({len(problems)} problems in all)")
 
-    def make_columns(self, metric: str, labels: Sequence[Labels], report: Report) -> pa.RecordBatch:
-        """Return one row per series: ``series_id`` and every label column, in the table's order."""
+    def make_columns(self, metric: str, labels: RawColumns, count: int, report: Report) -> pa.RecordBatch:
+        """Return one row for each of ``count`` series: ``series_id`` and every label column, in the table's order.
+
+        ``labels`` holds for each raw label name the codes of the series (int32, -1 where it is absent) and the distinct
+        values that they stand for. Strings come back dictionary-encoded, but for ``series_id``.
+        """
+        columns = {name: Column(codes, values) for name, (codes, values) in labels.items()}
         declared = self.table.metric(metric).labels
-        self._note(declared, labels, report)
+        self._note(declared, columns, report)
         schema = data_schema(self.table)
-        arrays: dict[str, Any] = {"series_id": pa.array([self.series_id(metric, each) for each in labels], pa.string())}
-        canonical = self._canonical_by_domain(labels)
+        arrays: dict[str, Any] = {"series_id": self._series_ids(metric, columns, count)}
+        canonical = self._canonical_by_domain(columns, count)
         for column in self.table.labels:
-            if column.name not in declared:
-                arrays[column.name] = pa.nulls(len(labels), schema.field(column.name).type)
+            raw = columns.get(column.source_label)
+            if column.name not in declared or raw is None:
+                arrays[column.name] = pa.nulls(count, _arrow_type(schema, column))
                 continue
-            values = self._publish(column, labels, canonical)
-            strangers = sum(
-                1
-                for value, each in zip(values, labels, strict=True)
-                if (value is None or value == OTHER) and each.get(column.source_label)
-            )
-            if strangers:
+            published = self._publish(column, raw, canonical, columns)
+            if strangers := _count_strangers(raw, published):
                 report.outside_vocabulary[column.name] += strangers
-            arrays[column.name] = pa.array(values, schema.field(column.name).type)
-        fields = [schema.field(name) for name in arrays]
+            arrays[column.name] = _numbers(published) if column.number == "int32" else to_arrow(published)
+        fields = [schema.field(name).with_type(array.type) for name, array in arrays.items()]
         return pa.RecordBatch.from_arrays(list(arrays.values()), schema=pa.schema(fields))
 
-    def series_id(self, metric: str, labels: Labels) -> str:
-        """Return the pseudonym of a series: of source, metric and all its labels but the ignored and empty ones."""
-        identity: list[str] = []
-        for name in sorted(labels):
-            if name not in self.ignored_labels and name != "__name__" and labels[name]:
-                identity += (name, labels[name])
-        return self.pseudonymizer.token(SERIES_DOMAIN, "series", (self.source, metric, *identity))
+    def _series_ids(self, metric: str, columns: Mapping[str, Column], count: int) -> Any:  # noqa: ANN401
+        """Return the pseudonyms of source, metric and all labels but the ignored and empty ones."""
+        parts = []
+        for name in sorted(columns):
+            if name not in self.ignored_labels and name != "__name__":
+                column = columns[name]
+                texts = [encode_parts((name, value)) if value else b"" for value in column.values] + [b""]
+                parts.append([texts[code] for code in column.codes.tolist()])
+        encoded = map(b"".join, zip(*parts, strict=True)) if parts else (b"" for _ in range(count))
+        return self.pseudonymizer.tokens(SERIES_DOMAIN, "series", (self.source, metric), encoded)
 
     @cached_property
     def _public_words(self) -> frozenset[str]:
         vocabularies = self.policy.vocabularies.values()
         return frozenset(word for each in vocabularies for word in (*each.members, *each.members.values()))
 
-    def _note(self, columns: Collection[str], labels: Sequence[Labels], report: Report) -> None:
+    def _note(self, columns: Collection[str], labels: Mapping[str, Column], report: Report) -> None:
         published = [column for column in self.table.labels if column.name in columns]
         declared = {column.source_label for column in published}
         plain = {column.source_label for column in published if not column.identity}
-        for each in labels:
-            for name, value in each.items():
-                if name not in declared:
-                    report.dropped_labels.add(name)
-                if name not in plain and len(value) >= SHORTEST_SEARCHED and value not in self._public_words:
-                    report.raw_values.add(value)
+        report.dropped_labels.update(labels.keys() - declared)
+        for name, column in labels.items():
+            if name not in plain:
+                report.raw_values.update(
+                    value
+                    for value in column.values
+                    if len(value) >= SHORTEST_SEARCHED and value not in self._public_words
+                )
 
-    def _canonical_by_domain(self, labels: Sequence[Labels]) -> dict[str, list[str | None]]:
+    def _canonical_by_domain(self, columns: Mapping[str, Column], count: int) -> dict[str, Column]:
         """Return, for each identity domain of the table, the canonical raw value of every series."""
-        found: dict[str, list[str | None]] = {}
+        found: dict[str, Column] = {}
         for column in self.table.labels:
             if column.identity and column.identity not in found:
+                raw = columns.get(column.source_label)
                 domain = self.policy.domains[column.identity]
-                found[column.identity] = [
-                    self._canonical(domain, each.get(column.source_label), each) for each in labels
-                ]
+                found[column.identity] = absent(count) if raw is None else self._canonical(domain, raw, columns)
         return found
 
     def _publish(
-        self, column: LabelColumn, labels: Sequence[Labels], canonical: Mapping[str, Sequence[str | None]]
-    ) -> list[str | None] | list[int | None]:
-        raw = [each.get(column.source_label) or None for each in labels]
-        if column.number == "int32":
-            return [int(value) if value and _INT32.fullmatch(value) else None for value in raw]
-        if column.number == "text":
-            return [value if value and _NUMBER.fullmatch(value) else None for value in raw]
+        self, column: LabelColumn, raw: Column, canonical: Mapping[str, Column], columns: Mapping[str, Column]
+    ) -> Column:
+        if column.number:
+            pattern = _INT32 if column.number == "int32" else _NUMBER
+            return raw.replaced(value if pattern.fullmatch(value) else None for value in raw.values)
         if column.vocabulary:
             members = self.policy.vocabularies[column.vocabulary].members
-            return [None if value is None else members.get(value, OTHER) for value in raw]
+            return raw.replaced(members.get(value, OTHER) if value else None for value in raw.values)
         assert column.identity  # noqa: S101 - the schema's own check left nothing else
         domain = self.policy.domains[column.identity]
-        scopes = [canonical[name] for name in domain.scope]
-        values = [self._canonical(domain, value, each) for value, each in zip(raw, labels, strict=True)]
-        return [
-            self._token(column.identity, domain, value, [scope[row] for scope in scopes])
-            for row, value in enumerate(values)
-        ]
+        codes, keys = combine([*(canonical[name] for name in domain.scope), self._canonical(domain, raw, columns)])
+        return Column(codes, ()).replaced(self._token(column.identity, domain, *key) for key in keys)
 
-    def _token(self, name: str, domain: Domain, value: str | None, scope: Sequence[str | None]) -> str | None:
+    def _token(self, name: str, domain: Domain, *key: str | None) -> str | None:
+        known = (name, *key)
+        if known not in self._tokens:
+            self._tokens[known] = self._make_token(name, domain, key)
+        return self._tokens[known]
+
+    def _make_token(self, name: str, domain: Domain, key: Sequence[str | None]) -> str | None:
+        *scope, value = key
         if value is None:
             return None
         if domain.public:
@@ -142,12 +151,29 @@ class TableAnonymizer:
             name, domain = domain.unmatched, self.policy.domains[domain.unmatched]
         return self.pseudonymizer.token(domain.prefix, name, (self.source, *scope, value))
 
-    def _canonical(self, domain: Domain, value: str | None, labels: Labels) -> str | None:
-        if not value:
-            return None
+    def _canonical(self, domain: Domain, raw: Column, columns: Mapping[str, Column]) -> Column:
         if domain.canonical == "host":
-            host = canonical_host(value)
-            return self.frame.find_node(host) or host
+            hosts = map(canonical_host, raw.values)
+            return raw.replaced(self.frame.find_node(host) or host for host in hosts)
         if domain.canonical == "workload":
-            return canonical_workload(value, labels.get("owner_kind"))
-        return value
+            kinds = columns.get("owner_kind") or absent(len(raw.codes))
+            codes, pairs = combine([raw, kinds])
+            return Column(codes, ()).replaced(canonical_workload(name, kind) if name else None for name, kind in pairs)
+        return raw.replaced(raw.values)
+
+
+def _arrow_type(schema: pa.Schema, column: LabelColumn) -> Any:  # noqa: ANN401 - Arrow's own types
+    plain = schema.field(column.name).type
+    return STRINGS if pa.types.is_string(plain) else plain
+
+
+def _numbers(column: Column) -> Any:  # noqa: ANN401 - Arrow's own type
+    numbers = np.array([*map(int, column.values), 0], dtype=np.int32)
+    return pa.array(numbers[column.codes], mask=column.codes < 0)
+
+
+def _count_strangers(raw: Column, published: Column) -> int:
+    """Return how many series have a value that was not published as itself, but as ``other`` or not at all."""
+    full = np.array([*(bool(value) for value in raw.values), False])[raw.codes]
+    lost = np.array([*(value == OTHER for value in published.values), True])[published.codes]
+    return int(np.count_nonzero(full & lost))

@@ -27,7 +27,10 @@ def treat_values(treatment: Treatment, values: Values, timestamps_ms: npt.NDArra
         elif treatment == "age":
             minutes = np.floor((timestamps_ms / 1000 - values) / 60)
             values = np.maximum(minutes, 0.0) * 60
-    return np.where(np.isnan(values), np.nan, values), valid  # one NaN: payloads could carry a message
+    nan = np.isnan(values)
+    if nan.any():
+        values = np.where(nan, np.nan, values)  # one NaN: payloads could carry a message
+    return values, valid
 
 
 def round_up_to_bucket(values: Values) -> Values:

@@ -60,7 +60,7 @@ def run_read_only(job: Job) -> Output:
     source = open_source(settings, now=job.span.end)
     grid = make_grid(job.span, step_ms=30_000, lookback_ms=300_000, includes_edge=source.server.lookback_includes_edge)
     blocks = (block for metric in job.metrics for block in source.reader.read(metric, (), grid))
-    return Output(sum(int(block.present.sum()) for block in blocks), 0)
+    return Output(sum(int(block.decode_all().lengths.sum()) for block in blocks), 0)
 
 
 def run_chunks(job: Job) -> Output:

@@ -6,18 +6,20 @@ never leave this file.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import requests
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from collector.connection import Connection
-from collector.grid import Grid, SeriesBlock
+from collector.grid import DecodedBlock, Grid, Samples, SeriesBlock
 from collector.kernels.stats import STATS
+from collector.labels import LabelSets
 from collector.matrix import MatrixSeries, decode_matrix
 from collector.promql import Matcher, render_selector
 from schemas.errors import PartialResult, SourceError
@@ -107,8 +109,7 @@ def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: G
     """
     selector = render_selector(metric, matchers)
     rows: dict[tuple[tuple[str, str], ...], int] = {}
-    labels: list[Mapping[str, str]] = []
-    parts: list[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    parts: list[list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = []
     for first in range(0, grid.points, MAX_POINTS):
         last = min(first + MAX_POINTS, grid.points) - 1
         matrix = api.query_range(
@@ -123,16 +124,20 @@ def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: G
             columns, beside = np.divmod(series.times_ms - grid.start_ms, grid.step_ms)
             if beside.any() or (columns < 0).any() or (columns >= grid.points).any():
                 raise api.strange("query_range")  # times that nobody asked for
-            identity = tuple(sorted(series.labels.items()))
-            row = rows.setdefault(identity, len(rows))
-            if row == len(labels):
-                labels.append({name: value for name, value in identity if name != "__name__"})
-            parts.append((row, columns, series.values))
-    if not labels:
+            row = rows.setdefault(tuple(sorted(series.labels.items())), len(rows))
+            if row == len(parts):
+                parts.append([])
+            parts[row].append((series.times_ms, series.values))
+    if not rows:
         return
-    values = np.zeros((len(labels), grid.points))
-    present = np.zeros((len(labels), grid.points), dtype=np.bool_)
-    for row, columns, numbers in parts:
-        values[row, columns] = numbers
-        present[row, columns] = True
-    yield SeriesBlock(labels, values, present, np.zeros((len(labels), STATS), dtype=np.int64))
+    labels = LabelSets()
+    for identity in rows:
+        labels.append(identity)
+    flat = [piece for pieces in parts for piece in pieces]
+    samples = Samples(
+        np.array([sum(len(times) for times, _ in pieces) for pieces in parts], dtype=np.int64),
+        np.concatenate([times for times, _ in flat]),
+        np.concatenate([values for _, values in flat]),
+        np.zeros((len(rows), STATS), dtype=np.int64),
+    )
+    yield DecodedBlock(labels, samples)

@@ -1,20 +1,23 @@
-"""Streamed remote read: ask for XOR chunks, decode them as frames arrive, put each series on the grid."""
+"""Streamed remote read: ask for XOR chunks, gather them as frames arrive, decode them in the order asked for."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import cramjam
 import numpy as np
+import numpy.typing as npt
 import requests
 from google.protobuf.message import DecodeError
 
 from collector.connection import Connection
 from collector.frames import read_frames
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid, Samples, SeriesBlock
 from collector.kernels.grid import grid_series
 from collector.kernels.stats import STATS
 from collector.kernels.xor import PADDING
+from collector.labels import LabelSets
 from collector.promql import Matcher
 from collector.remote_pb2 import Chunk, ChunkedReadResponse, LabelMatcher, Query, ReadRequest
 from schemas.errors import SourceError
@@ -22,8 +25,8 @@ from schemas.errors import SourceError
 STREAMED: Final = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
 READ_BYTES: Final = 1 << 18
 """Frames are short and their lengths are read byte by byte; the socket is asked for this much at a time."""
-BLOCK_VALUES: Final = 1 << 20
-"""Grid values in one block: 8 MiB of them."""
+BLOCK_SAMPLES: Final = 4_000_000
+"""A block ends when it holds so many samples: up to 30 MB of chunks, and one sorted run on the disk."""
 
 _OPERATORS: Final = {
     "=": LabelMatcher.EQ,
@@ -58,7 +61,7 @@ def read_series(connection: Connection, metric: str, matchers: Sequence[Matcher]
         ) as response,
     ):
         _check_streamed(what, connection, response)
-        block = _Block(grid, what)
+        block = _Gatherer(grid, what)
         for labels, chunks in join_series(decode_frames(what, response)):
             if block.add(labels, chunks):
                 yield block.take()
@@ -103,20 +106,61 @@ def join_series(parts: Iterator[tuple[_Labels, list[Chunk]]]) -> Iterator[tuple[
         yield current, gathered
 
 
-class _Block:
-    """Gathers the chunks of some series, then decodes them all in one call."""
+@dataclass(frozen=True, slots=True)
+class EncodedBlock(SeriesBlock):
+    """Series as the chunks that the server sent: a few bytes a sample until they are decoded."""
+
+    grid: Grid
+    what: str
+    data: npt.NDArray[np.uint8] = field(repr=False)
+    chunk_ends: npt.NDArray[np.int64] = field(repr=False)
+    first_chunks: npt.NDArray[np.int64] = field(repr=False)
+    longest: int
+
+    def decode(self, rows: npt.NDArray[np.int64]) -> Samples:
+        """Decode the chunks of these rows and put each series on the grid."""
+        grid = self.grid
+        times = np.empty(len(rows) * grid.points, dtype=np.int64)
+        bits = np.empty(len(rows) * grid.points, dtype=np.uint64)
+        lengths = np.zeros(len(rows), dtype=np.int64)
+        stats = np.zeros((len(rows), STATS), dtype=np.int64)
+        found = grid_series(
+            self.data,
+            np.concatenate((np.zeros(1, np.int64), self.chunk_ends[:-1])),
+            self.chunk_ends,
+            self.first_chunks,
+            rows,
+            np.empty(self.longest, dtype=np.int64),
+            np.empty(self.longest, dtype=np.uint64),
+            grid.start_ms,
+            grid.step_ms,
+            grid.points,
+            grid.lookback_ms,
+            grid.lookback_includes_edge,
+            times,
+            bits,
+            lengths,
+            stats,
+        )
+        if found < 0:
+            raise SourceError(f"{self.what}: a chunk ends before its announced samples do")
+        return Samples(lengths, times[:found], bits[:found].view(np.float64), stats)
+
+
+class _Gatherer:
+    """Gathers the chunks of some series until they make a block."""
 
     def __init__(self, grid: Grid, what: str) -> None:
         self._grid = grid
         self._what = what
-        self._limit = max(1, BLOCK_VALUES // grid.points)
         self._clear()
 
     def _clear(self) -> None:
-        self._labels: list[Mapping[str, str]] = []
+        self._labels = LabelSets()
         self._data: list[bytes] = []
-        self._series_chunks: list[int] = []
+        self._first_chunks = [0]
         self._longest = 0
+        self._samples = 0
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -133,35 +177,24 @@ class _Block:
                 raise SourceError(f"{self._what}: a chunk of {len(chunk.data)} bytes announces {announced} samples")
             samples += announced
             self._data.append(chunk.data)
-        self._labels.append({name: value for name, value in labels if name != "__name__"})
-        self._series_chunks.append(len(self._data))
+        self._labels.append(labels)
+        self._first_chunks.append(len(self._data))
         self._longest = max(self._longest, samples)
-        return len(self._labels) >= self._limit
+        self._samples += max(samples, self._grid.points)
+        return self._samples >= BLOCK_SAMPLES
 
-    def take(self) -> SeriesBlock:
-        """Decode what was gathered, and start anew."""
-        shape = (len(self._labels), self._grid.points)
-        bits = np.zeros(shape, dtype=np.uint64)
-        present = np.zeros(shape, dtype=np.bool_)
-        stats = np.zeros((shape[0], STATS), dtype=np.int64)
+    def take(self) -> EncodedBlock:
+        """Return what was gathered, and start anew."""
         lengths = np.fromiter(map(len, self._data), dtype=np.int64, count=len(self._data))
-        broken = grid_series(
+        block = EncodedBlock(
+            self._labels,
+            self._grid,
+            self._what,
             np.frombuffer(b"".join((*self._data, bytes(PADDING))), dtype=np.uint8),
             np.cumsum(lengths),
-            np.array(self._series_chunks, dtype=np.int64),
-            np.empty(self._longest, dtype=np.int64),
-            np.empty(self._longest, dtype=np.uint64),
-            self._grid.start_ms,
-            self._grid.step_ms,
-            self._grid.lookback_ms,
-            self._grid.lookback_includes_edge,
-            bits,
-            present,
-            stats,
+            np.array(self._first_chunks, dtype=np.int64),
+            self._longest,
         )
-        if broken:
-            raise SourceError(f"{self._what}: a chunk ends before its announced samples do")
-        block = SeriesBlock(self._labels, bits.view(np.float64), present, stats)
         self._clear()
         return block
 

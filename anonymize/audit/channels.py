@@ -7,16 +7,22 @@ footer holds key-value metadata, base64 included. All are read here, from the fi
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa
 import pyarrow.parquet as pq
+
+from anonymize.audit.pages import read_chunk
 
 WRITER: Final = re.compile(r"parquet-cpp-arrow version \d+\.\d+\.\d+")
 """What the writing library says of itself in every file."""
+NUMBER_HEADERS: Final = "page headers of numbers"
+"""What is longer than a number in the page headers of a column that holds numbers: there must be none."""
+UNREADABLE: Final = "unreadable pages"
+"""Its one string is in no grammar, so that it ends as a finding."""
+_NUMBER_BYTES: Final = 8
 _PRINTABLE: Final = re.compile(rb"[\x20-\x7e]{4,}")
 
 
@@ -32,29 +38,49 @@ class Channel:
 def read_channels(path: Path) -> Iterator[Channel]:
     """Yield every channel of a Parquet file; the strings of a column come in several parts."""
     with pq.ParquetFile(path) as file:
-        metadata, schema = file.metadata, file.schema_arrow
-    yield Channel("column names", frozenset(schema.names))
+        metadata = file.metadata
+        yield Channel("column names", frozenset(file.schema_arrow.names))
     yield Channel("key-value metadata", frozenset(_metadata_strings(metadata)))
     yield Channel("created_by", frozenset({metadata.created_by}))
     yield Channel("page index and footer", frozenset(_tail_strings(path, metadata)))
     yield from _statistics(metadata)
-    texts = [column.name for column in schema if pa.types.is_string(column.type)]
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
-        for name in texts:  # one column at a time: its row groups side by side, memory for one
-            yield from _dictionary_and_cells(name, file.read(columns=[name]).column(name))
+    for index in range(metadata.num_columns):
+        yield from _pages(path, metadata, index)
 
 
-def _dictionary_and_cells(name: str, column: "pa.ChunkedArray[Any]") -> Iterator[Channel]:
-    for chunk in column.chunks:
-        assert isinstance(chunk, pa.DictionaryArray)  # noqa: S101 - read_dictionary promises it
-        entries = chunk.dictionary
-        yield Channel("dictionary page", _distinct(entries), name)
-        used = entries.take(chunk.indices.unique().drop_null())
-        yield Channel("cells", _distinct(used), name)
+def _pages(path: Path, metadata: pq.FileMetaData, index: int) -> Iterator[Channel]:
+    """Yield what the pages of one column hold: page headers, dictionaries, and cells that no dictionary holds."""
+    leaf = metadata.schema.column(index)
+    is_text = leaf.physical_type == "BYTE_ARRAY"
+    entries: set[bytes] = set()
+    headers: set[bytes] = set()
+    coded = True
+    with path.open("rb") as file:
+        for group in range(metadata.num_row_groups):
+            column = metadata.row_group(group).column(index)
+            file.seek(column.dictionary_page_offset or column.data_page_offset)
+            chunk = memoryview(file.read(column.total_compressed_size))
+            try:
+                found = read_chunk(chunk, column.compression, is_text=is_text)
+            except ValueError:  # what cannot be read may hold anything
+                yield Channel(UNREADABLE, frozenset({UNREADABLE}), leaf.path if is_text else None)
+                return
+            entries.update(found.entries)
+            headers.update(found.headers)
+            coded = coded and found.coded
+    if not is_text:
+        yield Channel(NUMBER_HEADERS, _texts(raw for raw in headers if len(raw) > _NUMBER_BYTES))
+        return
+    yield Channel("page headers", _texts(headers), leaf.path)
+    yield Channel("dictionary page", _texts(entries), leaf.path)
+    if not coded:  # strings that stand in the data pages themselves
+        with pq.ParquetFile(path) as opened:
+            cells = opened.read(columns=[leaf.path]).column(leaf.path)
+        yield Channel("cells", frozenset(text for text in cells.unique().to_pylist() if text is not None), leaf.path)
 
 
-def _distinct(texts: "pa.Array[Any]") -> frozenset[str]:
-    return frozenset(text for text in texts.to_pylist() if text is not None)
+def _texts(raw: Iterable[bytes]) -> frozenset[str]:
+    return frozenset(each.decode("utf-8", "replace") for each in raw)
 
 
 def _metadata_strings(metadata: pq.FileMetaData) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from anonymize.audit.channels import WRITER, Channel, read_channels
+from anonymize.audit.channels import NUMBER_HEADERS, UNREADABLE, WRITER, Channel, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import ANY_TOKEN, TableGrammar
 
@@ -33,7 +33,9 @@ def scan_staged(
         if hits := _count_hits(channel.strings, raw, parts, words):
             at = f"{place}: {channel.name}" + (f" of {channel.column}" if channel.column else "")
             findings.append(Finding(at, "raw-value", hits))
-        if channel.column and (strangers := grammar.columns[channel.column].strangers(channel.strings)):
+        if channel.name in (NUMBER_HEADERS, UNREADABLE) and channel.strings:
+            findings.append(Finding(f"{place}: {channel.name}", "not-numbers", len(channel.strings)))
+        elif channel.column and (strangers := grammar.columns[channel.column].strangers(channel.strings)):
             findings.append(Finding(f"{place}: {channel.name} of {channel.column}", "not-in-grammar", strangers))
     return findings
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from anonymize.audit.channels import WRITER, read_channels
+from anonymize.audit.channels import NUMBER_HEADERS, UNREADABLE, WRITER, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
 from anonymize.audit.shapes import find_shapes
@@ -194,6 +194,8 @@ class _Audit:
                 yield Finding(place, "metadata-in-footer", len(channel.strings))
             elif channel.name == "created_by" and not all(map(WRITER.fullmatch, channel.strings)):
                 yield Finding(place, "unknown-writer")
+            elif channel.name in (NUMBER_HEADERS, UNREADABLE) and channel.strings:
+                yield Finding(place, "not-numbers", len(channel.strings))
             elif channel.column and (strangers := grammars[channel.column].strangers(channel.strings)):
                 yield Finding(f"{place} of {channel.column}", "not-in-grammar", strangers)
             elif channel.name == "page index and footer":

@@ -75,82 +75,85 @@ def count_expected(times, bits, count, interval, start, end, lookback):
 
 
 @njit(cache=True, nogil=True)
-def put_on_grid(times, bits, count, start, step, lookback, edge, values, present, stats):
-    """Fill one row of ``values`` (uint64 bits), ``present`` (bool) and ``stats`` (int64) from ordered samples."""
-    points = values.size
+def put_on_grid(times, bits, count, start, step, points, lookback, edge, out_times, out_bits, at, stats):
+    """Write the grid points that see a sample to ``out_times`` and ``out_bits`` from index ``at`` on.
+
+    ``times`` (int64) and ``bits`` (uint64) are ordered; ``stats`` is one row of int64 [STATS]. Returns the next index.
+    """
     end = start + points * step
     interval = median_gap(times, count)
     oldest_allowed = lookback if edge else lookback - 1
+    late = 3 * interval // 2 if interval > 0 else lookback
     received = 0
     for index in range(count):
         if start <= times[index] < end and bits[index] != STALE:
             received += 1
-    newest = -1
     held = 0
-    for point in range(points):
-        at = start + point * step
-        while newest + 1 < count and times[newest + 1] <= at:
+    index = 0
+    while index < count and times[index] <= start:
+        index += 1
+    newest = index - 1
+    grid_time = start
+    while grid_time < end:
+        while newest + 1 < count and times[newest + 1] <= grid_time:
             newest += 1
-        if newest < 0:
-            continue
-        age = at - times[newest]
-        if age > oldest_allowed or bits[newest] == STALE:
-            continue
-        values[point] = bits[newest]
-        present[point] = True
-        if interval > 0 and 2 * age > 3 * interval:
-            held += 1
+        if newest >= 0:
+            age = grid_time - times[newest]
+            if age <= oldest_allowed and bits[newest] != STALE:
+                out_times[at] = grid_time
+                out_bits[at] = bits[newest]
+                at += 1
+                if age > late:
+                    held += 1
+        grid_time += step
     stats[RECEIVED] = received
     stats[EXPECTED] = count_expected(times, bits, count, interval, start, end, lookback)
     stats[HELD] = held
     stats[INTERVAL] = interval
+    return at
 
 
 @njit(cache=True, nogil=True)
 def grid_series(
     data,
+    chunk_begins,
     chunk_ends,
-    series_chunks,
+    first_chunks,
+    rows,
     times,
     bits,
     start,
     step,
+    points,
     lookback,
     edge,
-    values,
-    present,
+    out_times,
+    out_bits,
+    lengths,
     stats,
 ):
-    """Decode all chunks of all series and fill the grids; returns 0, or the negative code of a broken chunk.
+    """Decode the chunks of the series ``rows``, in that order, and put each on the grid.
 
-    ``data`` is uint8 [bytes + PADDING], ``chunk_ends`` int64 [chunks], ``series_chunks`` int64 [series], the
-    number of chunks up to and with each series; ``times`` (int64) and ``bits`` (uint64) are scratch for the
-    longest series. ``values`` is uint64 [series, points], ``present`` bool [series, points] and ``stats`` int64
-    [series, STATS], all zero.
+    ``data`` is uint8 [bytes + PADDING]; ``chunk_begins`` and ``chunk_ends`` (int64 [chunks]) are places in it;
+    ``first_chunks`` (int64 [series + 1]) says which chunks are a series'; ``times`` (int64) and ``bits`` (uint64)
+    are scratch for the longest series. ``out_times`` and ``out_bits`` hold up to ``points`` for each row; ``lengths``
+    int64 [rows] and ``stats`` int64 [rows, STATS] are zero. Returns the number of samples written, or the negative
+    code of a broken chunk.
     """
-    chunk = 0
-    begin = np.int64(0)
-    for series in range(series_chunks.size):
+    at = np.int64(0)
+    for place in range(rows.size):
+        series = rows[place]
         count = np.int64(0)
-        while chunk < series_chunks[series]:
-            found = decode_chunk(data, begin, chunk_ends[chunk], times, bits, count)
+        for chunk in range(first_chunks[series], first_chunks[series + 1]):
+            found = decode_chunk(data, chunk_begins[chunk], chunk_ends[chunk], times, bits, count)
             if found < 0:
                 return found
-            begin = chunk_ends[chunk]
             count += found
-            chunk += 1
         if count:
             count = order_samples(times, bits, count)
-            put_on_grid(
-                times,
-                bits,
-                count,
-                start,
-                step,
-                lookback,
-                edge,
-                values[series],
-                present[series],
-                stats[series],
+            after = put_on_grid(
+                times, bits, count, start, step, points, lookback, edge, out_times, out_bits, at, stats[place]
             )
-    return 0
+            lengths[place] = after - at
+            at = after
+    return at

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid, Samples
 from collector.kernels.stats import EXPECTED, HELD, INTERVAL, RECEIVED
 from schemas.commit import HourCoverage, MetricCoverage
 from schemas.windows import from_ms
@@ -21,14 +21,13 @@ class CoverageCounter:
         self._sums = np.zeros(3, dtype=np.int64)
         self._intervals: Counter[int] = Counter()
 
-    def add(self, block: SeriesBlock) -> None:
-        """Count one block."""
-        alive = block.present.any(axis=1)
-        self._series += int(alive.sum())
-        self._points += int(np.count_nonzero(block.present))
-        self._sums += block.stats[:, [EXPECTED, RECEIVED, HELD]].sum(axis=0)
+    def add(self, samples: Samples) -> None:
+        """Count some series."""
+        self._series += int(np.count_nonzero(samples.lengths))
+        self._points += len(samples.timestamps)
+        self._sums += samples.stats[:, [EXPECTED, RECEIVED, HELD]].sum(axis=0)
         # scrapes jitter by milliseconds, intervals are whole seconds
-        intervals, counts = np.unique((block.stats[:, INTERVAL] + 500) // 1000 * 1000, return_counts=True)
+        intervals, counts = np.unique((samples.stats[:, INTERVAL] + 500) // 1000 * 1000, return_counts=True)
         self._intervals.update(dict(zip(intervals.tolist(), counts.tolist(), strict=True)))
 
     def result(

@@ -60,6 +60,24 @@ def test_tokens_are_what_the_design_says(parts: list[str | None]) -> None:
     assert a_pseudonymizer().token("ns", "namespace", parts) == token_by_hand(SECRET, "ns", "namespace", parts)
 
 
+@given(values=st.lists(PARTS, max_size=6), prefix=st.sampled_from(["s", "ns", "longest_p"]))
+def test_many_tokens_at_once_are_the_tokens_of_each(values: list[list[str | None]], prefix: str) -> None:
+    """Series are named by columns; a value must not get another name for being one of many."""
+    at_once = a_pseudonymizer().tokens(prefix, "series", ["lab", "up"], [encode_parts(parts) for parts in values])
+
+    assert at_once.to_pylist() == [token_by_hand(SECRET, prefix, "series", ["lab", "up", *parts]) for parts in values]
+
+
+def test_two_of_many_values_with_one_token_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eighty bits are many, not endless: the same value twice is fine, another one under its token is not."""
+    made = a_pseudonymizer()
+    made.tokens("s", "series", ["lab"], [encode_parts(["a"]), encode_parts(["a"])])
+    monkeypatch.setattr("anonymize.pseudonyms._TOKEN_BYTES", 0)  # every value has the same token now
+
+    with pytest.raises(PrivacyError, match="two values of domain series have the same token"):
+        made.tokens("s", "series", ["lab"], [encode_parts(["a"]), encode_parts(["b"])])
+
+
 def test_known_answers() -> None:
     """Written down once: a change here would rename every entity of every release under a living key."""
     made = a_pseudonymizer()
@@ -139,7 +157,7 @@ def test_a_collision_stops_the_run_and_names_no_value() -> None:
     """Two entities under one token would be published as one."""
     made = a_pseudonymizer()
     token = made.token("ns", "namespace", ["lab", "team-a"])
-    made._made[token] = encode_parts(["lab", "team-b"])  # what a real collision would have left
+    made._made[token] = b"the MAC of another value"  # what a real collision would have left
 
     with pytest.raises(PrivacyError, match=r"^two values of domain namespace have the same token; make a new key$"):
         made.token("ns", "namespace", ["lab", "team-a"])

@@ -104,6 +104,22 @@ def test_a_raw_value_is_found_in_every_channel(leak: Callable[[Path], None], tmp
     assert RAW not in "".join(found)
 
 
+@pytest.mark.parametrize("column", ["namespace", "value"])
+def test_pages_that_cannot_be_read_are_a_finding(column: str, tmp_path: Path) -> None:
+    """What nobody can read may hold anything; the search fails closed."""
+    path = tmp_path / "run-0.parquet"
+    pq.write_table(rows(), path, store_schema=False)
+    metadata = pq.read_metadata(path)
+    at = next(n for n in range(metadata.num_columns) if metadata.schema.column(n).path == column)
+    chunk = metadata.row_group(0).column(at)
+    content = bytearray(path.read_bytes())
+    begin = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[begin : begin + 4] = b"\xff" * 4
+    path.write_bytes(bytes(content))
+
+    assert any("unreadable pages" in finding for finding in scan(path))
+
+
 def test_a_raw_value_in_a_file_name_is_found(tmp_path: Path) -> None:
     path = tmp_path / "run-0.parquet"
     pq.write_table(rows(), path, store_schema=False)

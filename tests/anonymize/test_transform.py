@@ -1,16 +1,19 @@
 """Raw labels to published columns: what nobody declared stays behind, and nothing raw shows on the way."""
 
+import dataclasses
 import json
 import re
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anonymize.columns import Codes
 from anonymize.identity import IdentityFrame
 from anonymize.transform import SHORTEST_SEARCHED, Report, TableAnonymizer, source_token
 from schemas.errors import PrivacyError
@@ -39,9 +42,25 @@ def publish(
     report: Report | None = None,
 ) -> list[dict[str, Any]]:
     """Return the published rows of some series."""
-    batch = (by or an_anonymizer()).make_columns(metric, labels, report or Report())
+    batch = make_columns(by or an_anonymizer(), metric, labels, report or Report())
     batch.validate(full=True)
     return batch.to_pylist()
+
+
+def make_columns(
+    by: TableAnonymizer, metric: str, labels: Sequence[Mapping[str, str]], report: Report
+) -> pa.RecordBatch:
+    """Hand label sets over as the collector does: by columns of codes and distinct values."""
+    columns: dict[str, tuple[Codes, list[str]]] = {}
+    for name in {name for each in labels for name in each}:
+        values = sorted({each[name] for each in labels if name in each})
+        codes = [values.index(each[name]) if name in each else -1 for each in labels]
+        columns[name] = (np.array(codes, dtype=np.int32), values)
+    return by.make_columns(metric, columns, len(labels), report)
+
+
+def series_id(by: TableAnonymizer, metric: str, labels: Mapping[str, str]) -> str:
+    return str(make_columns(by, metric, [labels], Report()).column("series_id")[0])
 
 
 def one(metric: str = "pod_cpu", *, by: TableAnonymizer | None = None, **changed: str) -> dict[str, Any]:
@@ -68,10 +87,11 @@ def test_every_column_is_made_safe_in_its_own_way() -> None:
 
 
 def test_columns_have_the_types_of_the_table() -> None:
-    batch = an_anonymizer().make_columns("pod_cpu", [RAW], Report())
+    batch = make_columns(an_anonymizer(), "pod_cpu", [RAW], Report())
 
     types = dict(zip(batch.schema.names, batch.schema.types, strict=True))
-    assert types == {name: pa.int32() if name == "cpu" else pa.string() for name in COLUMNS}
+    coded = pa.dictionary(pa.int32(), pa.string())
+    assert types == dict.fromkeys(COLUMNS, coded) | {"series_id": pa.string(), "cpu": pa.int32()}
     assert not batch.schema.field("series_id").nullable
     assert batch.schema.metadata is None
 
@@ -216,27 +236,27 @@ def test_a_replica_set_counts_as_its_deployment() -> None:
 def test_a_series_has_one_id_by_both_ways_to_read_it() -> None:
     """Remote read adds the external labels to every series, the query API does not."""
     made = an_anonymizer()
-    plain = made.series_id("pod_cpu", RAW)
+    plain = series_id(made, "pod_cpu", RAW)
 
-    assert made.series_id("pod_cpu", RAW | {"cluster": "east-1", "prometheus_replica": "0"}) == plain
-    assert made.series_id("pod_cpu", RAW | {"__name__": "pod_cpu"}) == plain
-    assert made.series_id("pod_cpu", RAW | {"job": ""}) == plain
-    assert made.series_id("pod_cpu", dict(reversed(RAW.items()))) == plain
+    assert series_id(made, "pod_cpu", RAW | {"cluster": "east-1", "prometheus_replica": "0"}) == plain
+    assert series_id(made, "pod_cpu", RAW | {"__name__": "pod_cpu"}) == plain
+    assert series_id(made, "pod_cpu", RAW | {"job": ""}) == plain
+    assert series_id(made, "pod_cpu", dict(reversed(RAW.items()))) == plain
 
 
 def test_series_that_differ_have_ids_that_differ() -> None:
     """Labels that are not published tell series apart all the same."""
     made = an_anonymizer()
     ids = [
-        made.series_id("pod_cpu", RAW),
-        made.series_id("pod_info", RAW),
-        made.series_id("pod_cpu", RAW | {"uid": "1"}),
-        made.series_id("pod_cpu", RAW | {"uid": "2"}),
-        made.series_id("pod_cpu", {**RAW, "pod": "web", "uid": "-0"}),
-        made.series_id("pod_cpu", {}),
-        an_anonymizer(source="lab-2").series_id("pod_cpu", RAW),
-        an_anonymizer(secret=OTHER_SECRET).series_id("pod_cpu", RAW),
-        an_anonymizer(ignored_labels=frozenset({"le"})).series_id("pod_cpu", RAW),
+        series_id(made, "pod_cpu", RAW),
+        series_id(made, "pod_info", RAW),
+        series_id(made, "pod_cpu", RAW | {"uid": "1"}),
+        series_id(made, "pod_cpu", RAW | {"uid": "2"}),
+        series_id(made, "pod_cpu", {**RAW, "pod": "web", "uid": "-0"}),
+        series_id(made, "pod_cpu", {}),
+        series_id(an_anonymizer(source="lab-2"), "pod_cpu", RAW),
+        series_id(an_anonymizer(secret=OTHER_SECRET), "pod_cpu", RAW),
+        series_id(an_anonymizer(ignored_labels=frozenset({"le"})), "pod_cpu", RAW),
     ]
 
     assert len(set(ids)) == len(ids)
@@ -280,13 +300,14 @@ def test_whatever_labels_hold_nothing_of_it_is_published_or_raised(
 def test_no_value_is_in_the_text_of_an_error(value: str) -> None:
     """An error is logged, and logs are read by people who must not see names."""
     made = an_anonymizer()
-    made.make_columns("pod_cpu", [{"namespace": value}], Report())
+    make_columns(made, "pod_cpu", [{"namespace": value}], Report())
     forged = made.pseudonymizer._made  # what a real collision would have left behind
     for token in forged:
         forged[token] = b"another value"
+    again = dataclasses.replace(made, _tokens={})  # the next table of the window
 
     with pytest.raises(PrivacyError) as caught:
-        made.make_columns("pod_cpu", [{"namespace": value}], Report())
+        make_columns(again, "pod_cpu", [{"namespace": value}], Report())
 
     message = str(caught.value)
     assert message.startswith("two values of domain ")
@@ -316,7 +337,7 @@ def test_many_series_of_few_names_make_few_strings() -> None:
 
 
 def test_no_series_make_empty_columns() -> None:
-    batch = an_anonymizer().make_columns("pod_cpu", [], Report())
+    batch = make_columns(an_anonymizer(), "pod_cpu", [], Report())
 
     assert (batch.num_rows, batch.schema.names) == (0, COLUMNS)
 

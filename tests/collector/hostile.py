@@ -149,11 +149,17 @@ def from_blocks(blocks: Iterable[SeriesBlock], grid: Grid, *, without: Iterable[
     dropped = set(without)
     found: Vectors = {}
     for block in blocks:
-        for labels, values, present in zip(block.labels, block.values, block.present, strict=True):
-            identity = frozenset((name, value) for name, value in labels.items() if name not in dropped)
+        rows = np.arange(len(block), dtype=np.int64)[::-1]  # any order may be asked for
+        samples = block.decode(rows)
+        ends = np.cumsum(samples.lengths)
+        labels = list(block.labels)
+        for row, end, length in zip(rows, ends, samples.lengths, strict=True):
+            identity = frozenset((name, value) for name, value in labels[row].items() if name not in dropped)
             assert identity not in found, "one series came twice"
-            if present.any():
-                found[identity] = (grid.timestamps[present], _canonical(values[present]))
+            if length:
+                times = samples.timestamps[end - length : end]
+                assert np.isin(times, grid.timestamps).all()
+                found[identity] = (times, _canonical(samples.values[end - length : end]))
     return found
 
 

@@ -83,7 +83,7 @@ def test_every_sample_of_a_window_is_counted_once(prometheus: RealPrometheus) ->
         found: Counter[str] = Counter(dict.fromkeys(wanted, 0))
         for first, last in pairwise(bounds):
             for block in reader.read(metric, (), _grid(prometheus, first, last, 30 * SECOND)):
-                for labels, stats in zip(block.labels, block.stats, strict=True):
+                for labels, stats in zip(block.labels, block.decode_all().stats, strict=True):
                     found[labels["case"]] += int(stats[RECEIVED])
         assert found == wanted
 

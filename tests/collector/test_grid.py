@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collector.grid import Grid, SeriesBlock, make_grid
+from collector.grid import DecodedBlock, Grid, Samples, make_grid
 from collector.kernels.grid import grid_series, order_samples, put_on_grid
 from collector.kernels.stats import EXPECTED, HELD, INTERVAL, RECEIVED, STATS
 from collector.kernels.xor import PADDING, TRUNCATED
+from collector.labels import LabelSets
 from schemas.windows import Window
 from tests.collector.gorilla import encode_chunk, split_chunks
 from tests.collector.hostile import STALE, to_bits
-from tests.prometheus.wire import Samples
+from tests.prometheus.wire import Samples as RawSamples
 
 LOOKBACK = 300_000
 STEP = 30_000
@@ -73,7 +76,7 @@ def test_another_nan_than_the_stale_marker_is_a_value() -> None:
         ([(1, 1)], [(1, 1)]),
     ],
 )
-def test_overlapping_chunks_are_brought_in_order(samples: Samples, wanted: Samples) -> None:
+def test_overlapping_chunks_are_brought_in_order(samples: RawSamples, wanted: RawSamples) -> None:
     times = np.array([time for time, _ in samples], dtype=np.int64)
     bits = np.array([bits for _, bits in samples], dtype=np.uint64)
 
@@ -94,7 +97,7 @@ def test_overlapping_chunks_are_brought_in_order(samples: Samples, wanted: Sampl
         ([(-1, ONE)], 0, 0, 0, 0),
     ],
 )
-def test_samples_are_counted(samples: Samples, received: int, expected: int, held: int, interval: int) -> None:
+def test_samples_are_counted(samples: RawSamples, received: int, expected: int, held: int, interval: int) -> None:
     _, _, stats = _put(samples, Grid(0, 20 * STEP, STEP, LOOKBACK, lookback_includes_edge=True))
 
     assert stats[[RECEIVED, EXPECTED, HELD, INTERVAL]].tolist() == [received, expected, held, interval]
@@ -105,12 +108,11 @@ def test_many_series_of_many_chunks_are_put_each_on_its_row() -> None:
     series = [[(n * STEP, to_bits(row * 1000.0 + n)) for n in range(400)] for row in range(3)]
     chunks = [split_chunks(samples) for samples in (series[0], [], series[1], series[2])]  # one has none
 
-    broken, values, present = _grid_all(chunks, grid)
+    found, lengths, bits = _grid_all(chunks, grid)
 
-    assert broken == 0
-    assert present.all(axis=1).tolist() == [True, False, True, True]
+    assert (found, lengths) == (1200, [400, 0, 400, 400])
     for row, samples in zip((0, 2, 3), series, strict=True):
-        assert values[row].tolist() == [bits for _, bits in samples]
+        assert bits[row] == [bits for _, bits in samples]
 
 
 def test_one_broken_chunk_among_many_is_told() -> None:
@@ -131,59 +133,98 @@ def test_a_window_of_broken_steps_is_refused() -> None:
 
 
 def test_raw_series_show_no_labels_and_stay_in_their_process() -> None:
-    empty = np.zeros((1, 1))
-    block = SeriesBlock([{"namespace": "payroll"}], empty, empty > 0, np.zeros((1, STATS), dtype=np.int64))
+    none = np.zeros(1, dtype=np.int64)
+    samples = Samples(none, none[:0], np.zeros(0), np.zeros((1, STATS), dtype=np.int64))
+    block = DecodedBlock(LabelSets([{"namespace": "payroll"}]), samples)
 
-    assert "payroll" not in repr(block)
-    with pytest.raises(TypeError, match="stay in the process"):
-        block.__reduce__()
+    assert "payroll" not in repr(block) + repr(block.labels)
+    for raw in (block, block.labels):
+        with pytest.raises(TypeError, match="stay in the process"):
+            raw.__reduce__()
 
 
-def _put(samples: Samples, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    values = np.zeros(grid.points, dtype=np.uint64)
-    present = np.zeros(grid.points, dtype=np.bool_)
+def test_decoded_samples_are_given_in_the_order_asked_for() -> None:
+    """Both ways to read give samples in the order of tokens, which only the caller knows."""
+    lengths = np.array([2, 0, 3], dtype=np.int64)
+    stats = np.arange(3 * STATS).reshape(3, STATS)
+    block = DecodedBlock(LabelSets([{}, {}, {}]), Samples(lengths, np.arange(5), np.arange(5.0), stats))
+
+    found = block.decode(np.array([2, 1, 0]))
+
+    assert (found.lengths.tolist(), found.timestamps.tolist()) == ([3, 0, 2], [2, 3, 4, 0, 1])
+    assert (found.values.tolist(), found.stats[:, 0].tolist()) == ([2, 3, 4, 0, 1], [2 * STATS, STATS, 0])
+
+
+@given(sets=st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "x", "y", "z"])), max_size=8))
+def test_labels_by_columns_are_the_labels_given(sets: list[dict[str, str]]) -> None:
+    found = LabelSets([{**labels, "__name__": "up"} for labels in sets])
+    columns = found.columns()
+
+    assert list(found) == sets
+    assert found[:] == sets
+    for row, labels in enumerate(sets):
+        by_column = {name: values[codes[row]] for name, (codes, values) in columns.items() if codes[row] >= 0}
+        assert by_column == labels
+    assert all(len(set(values)) == len(values) for _, values in columns.values())
+
+
+def _put(samples: RawSamples, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values and presence by grid point, and the statistics."""
+    out_times = np.zeros(grid.points, dtype=np.int64)
+    out_bits = np.zeros(grid.points, dtype=np.uint64)
     stats = np.zeros(STATS, dtype=np.int64)
     times = np.array([time for time, _ in samples], dtype=np.int64)
     bits = np.array([bits for _, bits in samples], dtype=np.uint64)
-    put_on_grid(
+    found = put_on_grid(
         times,
         bits,
         len(samples),
         grid.start_ms,
         grid.step_ms,
+        grid.points,
         grid.lookback_ms,
         grid.lookback_includes_edge,
-        values,
-        present,
+        out_times,
+        out_bits,
+        0,
         stats,
     )
+    present = np.isin(grid.timestamps, out_times[:found])
+    values = np.zeros(grid.points, dtype=np.uint64)
+    values[present] = out_bits[:found]
     return values, present, stats
 
 
-def _grid_all(chunks: list[list[bytes]], grid: Grid) -> tuple[int, np.ndarray, np.ndarray]:
+def _grid_all(chunks: list[list[bytes]], grid: Grid) -> tuple[int, list[int], list[list[int]]]:
+    """Return the kernel's result, the lengths, and the bits of each series."""
     flat = [chunk for series in chunks for chunk in series]
-    values = np.zeros((len(chunks), grid.points), dtype=np.uint64)
-    present = np.zeros((len(chunks), grid.points), dtype=np.bool_)
-    broken = grid_series(
+    ends = np.cumsum([len(chunk) for chunk in flat], dtype=np.int64)
+    size = len(chunks) * grid.points
+    times, bits = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.uint64)
+    lengths = np.zeros(len(chunks), dtype=np.int64)
+    found = grid_series(
         np.frombuffer(b"".join((*flat, bytes(PADDING))), dtype=np.uint8),
-        np.cumsum([len(chunk) for chunk in flat], dtype=np.int64),
-        np.cumsum([len(series) for series in chunks], dtype=np.int64),
+        ends - [len(chunk) for chunk in flat],
+        ends,
+        np.cumsum([0, *(len(series) for series in chunks)], dtype=np.int64),
+        np.arange(len(chunks), dtype=np.int64),
         np.empty(400, dtype=np.int64),
         np.empty(400, dtype=np.uint64),
         grid.start_ms,
         grid.step_ms,
+        grid.points,
         grid.lookback_ms,
         grid.lookback_includes_edge,
-        values,
-        present,
+        times,
+        bits,
+        lengths,
         np.zeros((len(chunks), STATS), dtype=np.int64),
     )
-    return int(broken), values, present
+    parts = np.split(bits[: max(found, 0)], np.cumsum(lengths)[:-1])
+    return int(found), lengths.tolist(), [part.tolist() for part in parts]
 
 
 def test_an_empty_chunk_is_no_sample() -> None:
     grid = Grid(0, STEP, STEP, LOOKBACK, lookback_includes_edge=True)
 
-    broken, _, present = _grid_all([[encode_chunk([]), encode_chunk([(0, ONE)])]], grid)
-
-    assert (broken, present.tolist()) == (0, [[True]])
+    assert _grid_all([[encode_chunk([]), encode_chunk([(0, ONE)])]], grid) == (1, [1], [[ONE]])

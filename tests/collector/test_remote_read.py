@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 import pytest
 
 from collector import remote_read
 from collector.connection import Access, Connection
 from collector.grid import Grid, SeriesBlock
+from collector.grid import Samples as GridSamples
 from collector.promql import Matcher
 from collector.reader import choose_reader
 from collector.remote_pb2 import Chunk, ChunkedReadResponse
@@ -29,11 +29,11 @@ def test_a_series_that_is_split_over_frames_is_one() -> None:
     first, second = _samples(0, 5), _samples(5, 10)
     body = build_frame(({"a": "1"}, first)) + build_frame(({"a": "1"}, second), ({"a": "2"}, second))
 
-    block = _read(streamed(body))[0]
+    block, samples = _read(streamed(body))[0]
 
     assert [dict(labels) for labels in block.labels] == [{"a": "1"}, {"a": "2"}]
-    assert block.values[0].tolist() == [float(n) for n in range(10)]
-    assert block.present.sum(axis=1).tolist() == [10, 5]
+    assert samples.values[: samples.lengths[0]].tolist() == [float(n) for n in range(10)]
+    assert samples.lengths.tolist() == [10, 5]
 
 
 def test_parts_are_joined_only_where_labels_are_equal_and_neighbours() -> None:
@@ -47,23 +47,23 @@ def test_parts_are_joined_only_where_labels_are_equal_and_neighbours() -> None:
 
 
 def test_blocks_are_cut_by_their_size_and_lose_no_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block holds a bounded number of grid values, however many series there are."""
-    monkeypatch.setattr(remote_read, "BLOCK_VALUES", 3 * GRID.points)
+    """A block holds a bounded number of samples, however many series there are."""
+    monkeypatch.setattr(remote_read, "BLOCK_SAMPLES", 3 * GRID.points)
     body = build_frame(*(({"n": str(n)}, _samples(0, n % 10 + 1)) for n in range(8)))
 
     blocks = _read(streamed(body))
 
-    assert [len(block) for block in blocks] == [3, 3, 2]
-    assert [labels["n"] for block in blocks for labels in block.labels] == [str(n) for n in range(8)]
-    assert [int(row.sum()) for block in blocks for row in block.present] == [10] * 8
+    assert [len(block) for block, _ in blocks] == [3, 3, 2]
+    assert [labels["n"] for block, _ in blocks for labels in block.labels] == [str(n) for n in range(8)]
+    assert [length for _, samples in blocks for length in samples.lengths.tolist()] == [10] * 8
 
 
 def test_samples_beyond_what_was_asked_for_are_cut_off() -> None:
     """Other servers return whole chunks; what lies behind the window must not count in it."""
-    block = _read(streamed(build_frame(({}, _samples(-20, 40)))))[0]
+    _, samples = _read(streamed(build_frame(({}, _samples(-20, 40)))))[0]
 
-    assert block.values[0].tolist() == [float(n) for n in range(10)]
-    assert block.stats[0].tolist() == [10, 10, 0, STEP]
+    assert samples.values.tolist() == [float(n) for n in range(10)]
+    assert samples.stats[0].tolist() == [10, 10, 0, STEP]
 
 
 def test_an_answer_without_series_gives_no_block() -> None:
@@ -121,11 +121,13 @@ def test_bent_chunks_end_in_an_error_or_in_a_block() -> None:
         connection = Connection(Access(server.url, retries=0))
         for _ in bodies:
             try:
-                blocks = list(remote_read.read_series(connection, "made_up", (), GRID))
+                read = remote_read.read_series(connection, "made_up", (), GRID)
+                blocks = [(block, block.decode_all()) for block in read]
             except SourceError:
                 ends.append(False)
             else:
-                assert all(block.values.shape == (len(block), GRID.points) for block in blocks)
+                assert all(len(block) <= len(samples.lengths) for block, samples in blocks)
+                assert all((samples.lengths <= GRID.points).all() for _, samples in blocks)
                 ends.append(True)
 
     assert 0 < sum(ends) < len(ends)
@@ -143,10 +145,11 @@ def test_auto_falls_back_to_the_query_api_only_where_remote_read_is_not_served()
         choose_reader(Connection(Access(server.url, retries=0)), "auto", now_ms=0)
 
 
-def _read(answer: Answer) -> Sequence[SeriesBlock]:
+def _read(answer: Answer) -> list[tuple[SeriesBlock, GridSamples]]:
     with serve(answer) as server:
         connection = Connection(Access(server.url, timeout_seconds=1.0, retries=0))
-        return list(remote_read.read_series(connection, "made_up", [Matcher("team", "=", SECRET)], GRID))
+        blocks = list(remote_read.read_series(connection, "made_up", [Matcher("team", "=", SECRET)], GRID))
+    return [(block, block.decode_all()) for block in blocks]
 
 
 def _samples(first: int, last: int) -> Samples:

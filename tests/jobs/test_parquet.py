@@ -1,5 +1,6 @@
 """What Parquet files hold: exactly the published rows, sorted, and nothing beside them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,25 +8,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.parquet import (
     ROW_GROUP_ROWS,
     Segments,
+    build_row_group,
     choose_value_encoding,
     concat_segments,
     expand_row_groups,
     open_writer,
+    sort_rows,
     sort_segments,
 )
 from jobs.release.staged import read_segments
-from jobs.snapshot.runs import RunWriter
-from schemas.arrow import data_schema
-from schemas.errors import SourceError
+from jobs.snapshot.runs import RunWriter, begin_run
+from schemas.arrow import data_schema, staged_schema
 from schemas.registry import find_table
 from schemas.table import TableSchema
 
 MODEL_SERVER = find_table("model_server")
-METRIC = MODEL_SERVER.metrics[0].name
 
 
 def some_segments(
@@ -105,32 +108,81 @@ def test_the_encoding_fits_the_values(values: "np.ndarray[tuple[int], np.dtype[n
     assert choose_value_encoding(values) == wanted
 
 
+def write_run(writer: RunWriter, metric: str, segments: Segments, *, shared_rows: int) -> None:
+    """Write segments as one sorted run."""
+    ordered = sort_segments(segments, MODEL_SERVER)
+    writer.begin(begin_run(metric, most_rows=segments.rows, values=segments.values, shared_rows=shared_rows))
+    writer.add(build_row_group(ordered, staged_schema(MODEL_SERVER), {"metric": metric}))
+
+
 def test_runs_are_bounded_sorted_and_complete(tmp_path: Path) -> None:
     """A window of any size is written in pieces of bounded size, each sorted, that together hold every row."""
-    metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:2]
-    with RunWriter(tmp_path, MODEL_SERVER, run_rows=100) as writer:
-        for metric in metrics:
-            writer.begin_metric(metric)
-            for number in range(5):
-                writer.add(some_segments([f"{9 - number}", f"{number}x"], [20, 20]))
-            writer.end_metric()
+    metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:3]
+    with RunWriter(tmp_path, MODEL_SERVER, shared_rows=100) as writer:
+        for length in (20, 60, 25):  # two small runs share a file, a large one has its own
+            for metric in metrics[:1] if length == 60 else metrics:
+                for number in range(2):
+                    names = [f"{9 - number}{length}", f"{number}x{length}"]
+                    write_run(writer, metric, some_segments(names, [length, length]), shared_rows=100)
 
-    assert sum(writer.files.values()) == 2 * 5 * 40
-    assert max(writer.files.values()) <= 140
+    assert sum(writer.files.values()) == 2 * (3 * 40 + 120 + 3 * 50)
+    assert max(writer.files.values()) == 120
     for path, rows in writer.files.items():
         read = pq.read_table(path)
         assert read.num_rows == rows
+    for metric in metrics:
+        whole = 2 * (40 + 50) + (240 if metric == metrics[0] else 0)
+        assert sum(part.rows for part in read_segments(writer.files, MODEL_SERVER, metric)) == whole
+
+
+def test_within_a_file_rows_are_sorted(tmp_path: Path) -> None:
+    """Two runs of one metric are not one sorted run, so they lie in two files."""
+    metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:2]
+    with RunWriter(tmp_path, MODEL_SERVER) as writer:
+        for metric in metrics:
+            for names in (["b", "a"], ["c", "0"]):
+                write_run(writer, metric, some_segments(names, [20, 20]), shared_rows=1000)
+
+    for path in writer.files:
+        read = pq.read_table(path)
         keys = list(zip(*(read.column(name).to_pylist() for name in ("metric", "namespace", "timestamp")), strict=True))
         assert keys == sorted(keys)
-    for metric in metrics:
-        assert sum(part.rows for part in read_segments(writer.files, MODEL_SERVER, metric)) == 5 * 40
+    assert len(writer.files) == 3
 
 
-def test_two_series_with_one_identity_are_refused(tmp_path: Path) -> None:
-    """Two replicas of one server must not be interleaved into a series that never was."""
-    with RunWriter(tmp_path, MODEL_SERVER) as writer:
-        writer.begin_metric(METRIC)
-        writer.add(some_segments(["a"], [3]))
+@pytest.mark.parametrize("encoded", [False, True])
+def test_rows_are_ordered_by_the_sort_key_then_series_with_null_last(encoded: bool) -> None:
+    """The order of codes means nothing: it is the tokens that are compared."""
+    columns = some_segments(["b", "a", "c", "d"], [1, 1, 1, 1]).columns
+    namespaces: Any = pa.array(["ns_z", "ns_y", None, "ns_y"])
+    arrays: dict[str, Any] = {**dict(zip(columns.schema.names, columns.columns, strict=True)), "namespace": namespaces}
+    if encoded:
+        arrays |= {"namespace": namespaces.dictionary_encode()}
 
-        with pytest.raises(SourceError, match="replica labels"):
-            writer.add(some_segments(["a"], [3]))
+    order = sort_rows(pa.RecordBatch.from_pydict(arrays), MODEL_SERVER)
+
+    assert [f"{columns.column('series_id')[row]}" for row in order] == ["s_a", "s_d", "s_b", "s_c"]
+
+
+@given(
+    codes=st.lists(st.integers(-1, 5), min_size=1, max_size=30),
+    lengths=st.lists(st.integers(1, 4), min_size=30, max_size=30),
+)
+def test_a_row_group_shows_what_its_segments_hold(codes: list[int], lengths: list[int]) -> None:
+    """Codes are made dense and repeated; no value may move to another series, and none that is unused may stay."""
+    segments = some_segments([str(n) for n in range(len(codes))], lengths[: len(codes)])
+    values = [f"ns_{n}" for n in range(6)]
+    namespaces: Any = pa.DictionaryArray.from_arrays(
+        pa.array([None if code < 0 else code for code in codes], pa.int32()), pa.array(values)
+    )
+    at = segments.columns.schema.get_field_index("namespace")
+    arrays = [namespaces if n == at else column for n, column in enumerate(segments.columns.columns)]
+    columns = pa.RecordBatch.from_arrays(arrays, names=segments.columns.schema.names)
+
+    group = build_row_group(dataclasses.replace(segments, columns=columns), data_schema(MODEL_SERVER), {})
+
+    group.validate(full=True)
+    wanted = [None if code < 0 else values[code] for code, n in zip(codes, lengths, strict=False) for _ in range(n)]
+    found: Any = group.column("namespace")
+    assert found.to_pylist() == wanted
+    assert sorted(found.dictionary.to_pylist()) == sorted({value for value in wanted if value is not None})
