@@ -1,4 +1,4 @@
-"""Speed and size in one run beside the peer: ``python -m benchmarks.bench`` writes reports/bench.json.
+"""Speed and size in one run beside what else there is: ``python -m benchmarks.bench`` writes reports/bench.json.
 
 The peer is what a notebook does today: prometheus-api-client's get_metric_range_data, MetricRangeDataFrame, to_parquet.
 Every path runs in a process of its own against one real Prometheus on this machine; ours goes up to the finished,
@@ -10,34 +10,50 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.generate import PEER_SHAPE, SERIES, SHAPES, Shape, build_tsdb
-from benchmarks.measure import Measured, measure
+from benchmarks.generate import Stretch
+from benchmarks.machine import describe_machine, read_commit
+from benchmarks.measure import Measured, What
+from benchmarks.render import render_report
+from benchmarks.scale import ALL, HOURS, POINTS, measure_points
+from benchmarks.series import PEER_SHAPE, SHAPES
+from benchmarks.served import Served, serve_generated
 from demo.errors import DemoError
-from demo.packages import Programs, find_programs, read_version
-from demo.servers import Server, start_prometheus
+from demo.packages import find_programs, read_version
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
-CONFIG: Final = "scrape_configs: []\n"
-ALL: Final = tuple(shape.metric for shape in SHAPES)
-PEER_LIMIT_SECONDS: Final = 60.0
+ONE: Final = (PEER_SHAPE.metric,)
+STRETCHES: Final = (
+    Stretch(500, 24, shapes=tuple(shape for shape in SHAPES if shape is not PEER_SHAPE)),
+    Stretch(500, 16 * 24, shapes=(PEER_SHAPE,), scrape_job="cadvisor"),
+    Stretch(2_000, 24, day=20, shapes=(PEER_SHAPE,)),
+    Stretch(8_000, 24, day=22, shapes=(PEER_SHAPE,)),
+    *HOURS,
+)
+"""1x is 1.44 M samples of one metric: 500 series of a day."""
+PATHS: Final = {"ours": 10, "chunks": 5, "dump": 1, "ours-http": 3, "query_range": 1, "peer": 1}
+"""The paths that take every shape, and how often: the server's CPU is counted in steps of 10 ms."""
+GROWTH: Final = {
+    "series, windows of a day": ("ours", (What(ONE, 24), What(ONE, 24, day=20), What(ONE, 24, day=22))),
+    "one window of days": ("ours", (What(ONE, 24), What(ONE, 96), What(ONE, 384))),
+    "windows of a day, one by one": ("ours", tuple(What(ONE, 24 * days, window_hours=24) for days in (1, 4, 16))),
+    "series, windows of an hour": ("ours", tuple(What(ALL, 1, day=day) for day in (28, 31, 37))),
+    "series, by the query API": ("ours-http", (What(ONE, 24), What(ONE, 24, day=20))),
+}
+"""What grows, the path, and what is taken at 1x, 4x and 16x."""
+SIZES: Final = ("1x", "4x", "16x")
 
 
 def main(argv: Sequence[str]) -> int:
     """Measure everything, write the report and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
-    parser.add_argument("--series", type=int, default=SERIES, help="of each of the four shapes (%(default)s)")
-    parser.add_argument("--hours", type=int, default=24, help="of data (%(default)s)")
     parser.add_argument("--report", type=Path, default=REPOSITORY / "reports" / "bench.json")
     args = parser.parse_args(argv)
     try:
@@ -45,119 +61,108 @@ def main(argv: Sequence[str]) -> int:
     except DemoError as error:
         print(error, file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="opscommons-bench-") as name:
-        begun = time.perf_counter()
-        with serve_generated(programs, Path(name), series=args.series, hours=args.hours) as (server, samples):
-            print(f"generated {samples / 1e6:.2f} M samples in {time.perf_counter() - begun:.1f} s", flush=True)
-            report = build_report(server, args.hours)
-    report["generated"] = {"series_a_shape": args.series, "hours": args.hours, "samples": samples}
-    report["prometheus"] = read_version(programs.prometheus)
+    begun = time.perf_counter()
+    with (
+        tempfile.TemporaryDirectory(prefix="opscommons-bench-") as name,
+        serve_generated(programs, Path(name), STRETCHES) as served,
+    ):
+        print(f"generated {served.samples / 1e6:.1f} M samples in {time.perf_counter() - begun:.0f} s", flush=True)
+        report = {
+            "commit": read_commit(REPOSITORY),
+            "machine": describe_machine(),
+            "prometheus": read_version(programs.prometheus),
+            "samples": served.samples,
+            **build_report(served),
+        }
+    report["seconds"] = round(time.perf_counter() - begun)
     args.report.parent.mkdir(parents=True, exist_ok=True)
     args.report.write_text(json.dumps(report, indent=2) + "\n")
     print("\n".join(render_report(report)))
     return 0
 
 
-@contextmanager
-def serve_generated(
-    programs: Programs, folder: Path, *, series: int, hours: int, shapes: Sequence[Shape] = SHAPES
-) -> Iterator[tuple[Server, int]]:
-    """Generate a TSDB and serve it; yield the server and the number of samples."""
-    samples = build_tsdb(programs.promtool, folder / "tsdb", series=series, hours=hours, shapes=shapes)
-    with start_prometheus(programs, folder, config=CONFIG) as server:
-        yield server, samples
-
-
-def build_report(server: Server, hours: int) -> dict[str, Any]:
+def build_report(served: Served) -> dict[str, Any]:
     """Measure every path against a running server."""
 
-    def run(path: str, metrics: Sequence[str], *, repeats: int, span: int = hours, cold: str = "") -> Measured:
-        print(f"measuring {path} of {len(metrics)} metrics, {span} h, {repeats} times", flush=True)
-        return measure(
-            path,
-            url=server.url,
-            pid=server.pid,
-            hours=span,
-            metrics=metrics,
-            repeats=repeats,
-            environment={"NUMBA_CACHE_DIR": cold} if cold else None,
-        )
+    def run(path: str, what: What, *, repeats: int, environment: Mapping[str, str] | None = None) -> Measured:
+        print(f"measuring {path}: {len(what.metrics)} metrics, {what.hours} h, {repeats} times", flush=True)
+        return served.measure(path, what, repeats=repeats, environment=environment)
 
-    one = (PEER_SHAPE.metric,)
-    with tempfile.TemporaryDirectory(prefix="bench-numba-") as cache:
-        cold = run("ours-read-only", one, repeats=1, span=1, cold=cache)
-    # the peer grows with its input, so a short slice tells whether the whole would take too long
-    slice_hours = max(1, hours // 8)
-    slice_seconds = run("peer", one, repeats=1, span=slice_hours).seconds
-    peer_hours = hours if slice_seconds * hours / slice_hours < PEER_LIMIT_SECONDS else slice_hours
-    measured = {
-        "ours": run("ours", one, repeats=5),
-        "ours 4x": run("ours", ALL, repeats=3),
-        "ours, read only": run("ours-read-only", one, repeats=5),
-        "ours by HTTP": run("ours-http", one, repeats=3),
-        "query_range JSON": run("query_range", one, repeats=3),
-        "peer": run("peer", one, repeats=1, span=peer_hours),
-        "peer, read only": run("peer-read-only", one, repeats=1, span=peer_hours),
-    }
-    shapes = {
-        shape.metric: {
-            "shape": shape.says,
-            "bytes_a_sample": run("ours", (shape.metric,), repeats=1).bytes_a_sample,
-            "tsdb_bytes_a_sample": run("chunks", (shape.metric,), repeats=1).bytes_a_sample,
+    def grow(path: str) -> dict[str, dict[str, Any]]:
+        return {
+            axis: {size: _describe(run(path, what, repeats=2)) for size, what in zip(SIZES, whats, strict=False)}
+            for axis, (own, whats) in GROWTH.items()
+            if own == path
         }
-        for shape in SHAPES
-    }
-    ours, http, peer = measured["ours"], measured["ours by HTTP"], measured["peer"]
+
+    with tempfile.TemporaryDirectory(prefix="bench-numba-") as cache:
+        cold = run("ours-read-only", What(ONE, 1), repeats=1, environment={"NUMBA_CACHE_DIR": cache})
+    together = run("ours", What(ALL, 24), repeats=2)
+    growth = grow("ours")
+    read = run("ours-read-only", What(ONE, 24), repeats=10)
+    shapes: dict[str, dict[str, Measured]] = {shape.metric: {} for shape in SHAPES}
+    for path, repeats in PATHS.items():  # Prometheus keeps the memory that JSON took: those that need it come last
+        for metric, paths in shapes.items():
+            paths[path] = run(path, What((metric,), 24), repeats=repeats)
+    read_only = {"ours-read-only": read, "peer-read-only": run("peer-read-only", What(ONE, 24), repeats=1)}
+    growth |= grow("ours-http")
+    scale = measure_points(served, POINTS)
+    compared = {**shapes[PEER_SHAPE.metric], **read_only}
     return {
-        "commit": _read_commit(),
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
         "compile_seconds": cold.first_call_seconds,
-        "peer_fraction": peer_hours / hours,
-        "paths": {name: _describe(one) for name, one in measured.items()},
-        "shapes": shapes,
-        "ratios": {
-            "ours/peer, samples a second": ours.samples_a_second / peer.samples_a_second,
-            "ours 4x/peer, samples a second": measured["ours 4x"].samples_a_second / peer.samples_a_second,
-            "ours/peer, samples a second, read only": measured["ours, read only"].samples_a_second
-            / measured["peer, read only"].samples_a_second,
-            "ours by HTTP/peer, samples a second": http.samples_a_second / peer.samples_a_second,
-            "peer/ours, CPU of Prometheus": peer.cpu_ns_a_sample / max(ours.cpu_ns_a_sample, 1e-3),
-            "peer/ours, CPU of client and Prometheus": peer.all_cpu_ns_a_sample / ours.all_cpu_ns_a_sample,
-            "peer/ours, peak memory": peer.peak_mib / ours.peak_mib,
-            "peer/ours, bytes a sample": peer.bytes_a_sample / ours.bytes_a_sample,
+        "compared": PEER_SHAPE.metric,
+        "shapes": {
+            shape.metric: {
+                "says": shape.says,
+                "paths": {path: _describe(took) for path, took in shapes[shape.metric].items()},
+            }
+            for shape in SHAPES
         },
+        "read_only": {path: _describe(took) for path, took in read_only.items()},
+        "all_shapes": _describe(together),
+        "growth": growth,
+        "scale": scale,
+        "ratios": {**make_ratios(compared), **make_worst(list(shapes.values()))},
     }
 
 
-def render_report(report: dict[str, Any]) -> Iterable[str]:
-    """Yield the lines of the report for people."""
-    yield f"\n{'path':<18}{'M samples':>10}{'M/s':>8}{'peak MiB':>10}{'Prometheus ns/sample':>22}{'bytes/sample':>14}"
-    for name, row in report["paths"].items():
-        yield (
-            f"{name:<18}{row['samples'] / 1e6:>10.2f}{row['samples_a_second'] / 1e6:>8.2f}{row['peak_mib']:>10.0f}"
-            f"{row['cpu_ns_a_sample']:>22.0f}{row['bytes_a_sample']:>14.2f}"
-        )
-    yield f"\n{'shape':<32}{'ours bytes/sample':>18}{'TSDB chunks':>13}"
-    for row in report["shapes"].values():
-        yield f"{row['shape']:<32}{row['bytes_a_sample']:>18.2f}{row['tsdb_bytes_a_sample']:>13.2f}"
-    yield ""
-    for name, ratio in report["ratios"].items():
-        yield f"{name:<42}{ratio:>8.1f}"
-    yield f"first call without a numba cache: {report['compile_seconds']:.1f} s, left out of the rates"
-    if report["peer_fraction"] < 1:
-        yield f"the peer took {report['peer_fraction']:.0%} of the samples; it is compared by the sample"
+def make_ratios(paths: Mapping[str, Measured]) -> dict[str, float]:
+    """Return how many times better ours is, by the sample."""
+    ours, http, peer = paths["ours"], paths["ours-http"], paths["peer"]
+    read, peer_read = paths["ours-read-only"], paths["peer-read-only"]
+    dump, query_range = paths["dump"], paths["query_range"]
+    return {
+        "samples a second, ours / peer": ours.samples_a_second / peer.samples_a_second,
+        "the same, reading only": read.samples_a_second / peer_read.samples_a_second,
+        "the same, ours by the query API / peer": http.samples_a_second / peer.samples_a_second,
+        "the same, ours / promtool tsdb dump": ours.samples_a_second / dump.samples_a_second,
+        "the same, ours / download of query_range": ours.samples_a_second / query_range.samples_a_second,
+        "CPU of Prometheus, peer / ours": peer.cpu_ns_a_sample / max(ours.cpu_ns_a_sample, 1e-3),
+        "CPU of client and Prometheus, peer / ours": peer.all_cpu_ns_a_sample / ours.all_cpu_ns_a_sample,
+        "peak memory of the client, peer / ours": peer.peak_mib / ours.peak_mib,
+        "bytes a sample, peer / ours": peer.bytes_a_sample / ours.bytes_a_sample,
+    }
+
+
+def make_worst(shapes: Sequence[Mapping[str, Measured]]) -> dict[str, float]:
+    """Return the ratios that matter most for the shape that does worst."""
+    pairs = [(paths["ours"], paths["peer"], paths["chunks"]) for paths in shapes]
+    return {
+        "worst shape: samples a second, ours / peer": min(
+            ours.samples_a_second / peer.samples_a_second for ours, peer, _ in pairs
+        ),
+        "worst shape: CPU of Prometheus, peer / ours": min(
+            peer.cpu_ns_a_sample / max(ours.cpu_ns_a_sample, 1e-3) for ours, peer, _ in pairs
+        ),
+        "worst shape: bytes a sample, TSDB's chunks / ours": min(
+            chunks.bytes_a_sample / ours.bytes_a_sample for ours, _, chunks in pairs
+        ),
+    }
 
 
 def _describe(measured: Measured) -> dict[str, Any]:
-    rates = ("samples_a_second", "bytes_a_sample", "cpu_ns_a_sample")
+    rates = ("samples_a_second", "bytes_a_sample", "cpu_ns_a_sample", "all_cpu_ns_a_sample")
     return {**asdict(measured), **{name: getattr(measured, name) for name in rates}}
-
-
-def _read_commit() -> str:
-    ran = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    return ran.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -11,18 +11,24 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
+from benchmarks.job import Job, Output, make_span
+from benchmarks.process import read_age_seconds, read_cpu_seconds, read_peak_mib, reset_peak
+
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one path took: median seconds, least CPU of the client, mean CPU of Prometheus, each of one repeat."""
+    """What one path took: median seconds, least CPU of the client, mean CPU of Prometheus, each of one repeat.
+
+    ``peak_mib`` is the client's, imports included; ``start_seconds`` is from the start of its process to the end of
+    its imports, ``first_call_seconds`` what an hour of one metric took as the first thing it did.
+    """
 
     path: str
     samples: int
@@ -33,6 +39,7 @@ class Measured:
     prometheus_peak_mib: float
     peak_mib: float
     import_mib: float
+    start_seconds: float
     first_call_seconds: float
     repeats: int
 
@@ -57,21 +64,38 @@ class Measured:
         return 1e9 * (self.client_cpu_seconds + self.prometheus_cpu_seconds) / self.samples
 
 
+@dataclass(frozen=True)
+class What:
+    """What is taken: some hours of some metrics, from an hour of a day on; ``window_hours`` as in ``Job``."""
+
+    metrics: tuple[str, ...]
+    hours: int
+    day: int = 0
+    hour: int = 0
+    window_hours: int = 0
+
+
 def measure(
     path: str,
+    what: What,
     *,
     url: str,
     pid: int,
-    hours: int,
-    metrics: Sequence[str],
     repeats: int = 1,
+    data: Path | None = None,
+    promtool: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Measured:
     """Run a path in a new process and return what it took."""
-    command = [
-        *(sys.executable, "-m", "benchmarks.measure", path, "--url", url, "--pid", str(pid)),
-        *("--hours", str(hours), "--metrics", ",".join(metrics), "--repeats", str(repeats)),
+    command = [sys.executable, "-m", "benchmarks.measure", path, f"--url={url}", f"--pid={pid}"]
+    command += [
+        f"--hours={what.hours}",
+        f"--day={what.day}",
+        f"--hour={what.hour}",
+        f"--metrics={','.join(what.metrics)}",
     ]
+    command += [f"--window-hours={what.window_hours}", f"--repeats={repeats}"]
+    command += [f"--{name}={value}" for name, value in (("data", data), ("promtool", promtool)) if value]
     ran = subprocess.run(
         command,
         cwd=_REPOSITORY,
@@ -79,7 +103,7 @@ def measure(
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=600,
+        timeout=900,
     )
     return Measured(**json.loads(ran.stdout.splitlines()[-1]))
 
@@ -91,40 +115,73 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--url", required=True)
     parser.add_argument("--pid", type=int, required=True, help="of the Prometheus")
     parser.add_argument("--hours", type=int, required=True)
+    parser.add_argument("--day", type=int, default=0)
+    parser.add_argument("--hour", type=int, default=0)
+    parser.add_argument("--window-hours", type=int, default=0)
     parser.add_argument("--metrics", required=True)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--promtool", type=Path)
     args = parser.parse_args(argv)
     warnings.simplefilter("ignore")  # those of the peer's libraries are not ours to mend
     print(json.dumps(asdict(_measure_here(args))))
     return 0
 
 
-def _measure_here(args: argparse.Namespace) -> Measured:
-    from benchmarks.generate import make_span
-    from benchmarks.paths import PATHS, Job
+def _find_path(name: str) -> Callable[[Job], Output]:
+    """Return the function of a path; only what it needs itself is imported, or its memory would not be its own."""
+    if name == "chunks":
+        from benchmarks.chunks import run_chunks
 
-    run = PATHS[args.path]
-    imported = _peak_mib("self")
+        return run_chunks
+    from benchmarks import others
+
+    found = {
+        "dump": others.run_dump,
+        "peer": others.run_peer,
+        "peer-read-only": others.run_peer_read_only,
+        "query_range": others.run_query_range,
+    }
+    if name in found:
+        return found[name]
+    from benchmarks.paths import PATHS
+
+    return PATHS[name]
+
+
+def _measure_here(args: argparse.Namespace) -> Measured:
+    run = _find_path(args.path)
+    started, imported = read_age_seconds(), read_peak_mib("self")
     metrics = tuple(args.metrics.split(","))
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
 
-        def job(hours: int, turn: int) -> Job:
+        def job(turn: int) -> Job:
             folder = Path(name) / str(turn)
             folder.mkdir()
-            return Job(args.url, make_span(hours), metrics[:1] if turn < 0 else metrics, folder)
+            first = turn < 0
+            return Job(
+                args.url,
+                make_span(1 if first else args.hours, day=args.day, hour=args.hour),
+                metrics[:1] if first else metrics,
+                folder,
+                window_hours=0 if first else args.window_hours,
+                data=args.data,
+                promtool=args.promtool,
+            )
 
         begun = time.perf_counter()
-        run(job(1, -1))  # compiles, or loads what was compiled; imports what is imported late
-        first = time.perf_counter() - begun
+        run(job(-1))  # compiles, or loads what was compiled; imports what is imported late
+        first_call = time.perf_counter() - begun
+        reset_peak(args.pid)
         seconds, cpu_seconds = [], []
-        cpu = _cpu_seconds(args.pid)
+        cpu = read_cpu_seconds(args.pid)
         for turn in range(args.repeats):
-            one = job(args.hours, turn)
-            begun, cpu_begun = time.perf_counter(), time.process_time()
+            one = job(turn)
+            begun, cpu_begun = time.perf_counter(), _own_cpu_seconds()
             output = run(one)
             seconds.append(time.perf_counter() - begun)
-            cpu_seconds.append(time.process_time() - cpu_begun)
-        cpu = _cpu_seconds(args.pid) - cpu
+            cpu_seconds.append(_own_cpu_seconds() - cpu_begun)
+        cpu = read_cpu_seconds(args.pid) - cpu
     return Measured(
         path=args.path,
         samples=output.samples,
@@ -132,26 +189,19 @@ def _measure_here(args: argparse.Namespace) -> Measured:
         seconds=statistics.median(seconds),
         client_cpu_seconds=min(cpu_seconds),
         prometheus_cpu_seconds=cpu / args.repeats,
-        prometheus_peak_mib=_peak_mib(str(args.pid)),
-        peak_mib=_peak_mib("self"),
+        prometheus_peak_mib=read_peak_mib(str(args.pid)),
+        peak_mib=read_peak_mib("self") if output.peak_mib is None else output.peak_mib,
         import_mib=imported,
-        first_call_seconds=first,
+        start_seconds=started,
+        first_call_seconds=first_call,
         repeats=args.repeats,
     )
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Return the user and system time of a process and all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _peak_mib(pid: str) -> float:
-    """Return the peak of resident memory. Unlike getrusage's, it doesn't begin at the parent's after an exec."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("this system doesn't tell the peak memory of a process")
+def _own_cpu_seconds() -> float:
+    """Return the CPU time of this process and of the programs that it started and that ended."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 if __name__ == "__main__":

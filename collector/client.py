@@ -1,31 +1,38 @@
-"""The one door to prometheus_api_client: the query API as a plain, correct way to read.
+"""The one door to prometheus_api_client: the query API as a plain, correct way to ask.
 
-The library is used for what it does well, sending queries over a session. Its habits that would hurt are kept
-out: PromQL is built here, bounds are always passed, warnings are errors, and its exceptions, which quote answers,
-never leave this file.
+The library is used for what it does well, building the API's requests. Its habits that would hurt are kept out:
+PromQL is built here, bounds are always passed, warnings are errors, answers are decoded while they arrive, and its
+exceptions, which quote answers, never leave this file.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import requests
-from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
 
 from collector.connection import Connection
-from collector.grid import DecodedBlock, Grid, Samples, SeriesBlock
-from collector.kernels.stats import STATS
-from collector.labels import LabelSets
-from collector.matrix import MatrixSeries, decode_matrix
-from collector.promql import Matcher, render_selector
+from collector.matrix import Matrix, MatrixSeries, decode_matrix
 from schemas.errors import PartialResult, SourceError
 from schemas.windows import format_duration, from_ms
 
-MAX_POINTS: Final = 10_000  # the query API refuses more than 11,000 points a series
+LONGEST_IN_URL: Final = 2_000
+"""Characters of a query that still goes into the address: gateways cut those at 4 to 8 KiB; some take no POST."""
+PIECE_BYTES: Final = 1 << 20
+
+_LIMITED: Final = (400, 413, 422)
+_LIMIT: Final = re.compile(rb"too many|too large|more than|exceed|limit|max", re.IGNORECASE)
+_LIMITED_KIND: Final = re.compile(rb"sample|series|point|resolution|chunk|bytes|memory|length|response", re.IGNORECASE)
+_TOLD_BYTES: Final = 4096
+
+
+class TooMuch(SourceError):
+    """The server's own limits refuse the query; one for less may pass."""
 
 
 class QueryApi:
@@ -35,109 +42,121 @@ class QueryApi:
         self._connection = connection
         self._connect = PrometheusConnect(
             url=connection.url,
-            session=connection.session,
-            retry=connection.retry,
+            session=_Sender(connection),  # type: ignore[arg-type] # all that the library needs of one
             timeout=math.ceil(connection.timeout),
         )
-        connection.session.hooks["response"] = [_refuse_what_is_not_whole]
 
     def query(self, promql: str, *, at_ms: int) -> list[dict[str, Any]]:
         """Return the instant vector of ``promql`` at a time, as the API writes it."""
-        return self._ask("query", lambda: self._connect.custom_query(promql, params={"time": at_ms / 1000}))
+        what = "query"
+        with self._connection.translated(what), self._understood(what):
+            response = self._connect.custom_query(promql, params={"time": at_ms / 1000})
+            self._check(what, response)
+            answer = response.json()
+            self._refuse_partial(what, answer)
+            result = answer["data"]["result"]
+        if not isinstance(result, list):
+            raise self.strange(what)
+        return result
 
     def query_range(self, promql: str, *, start_ms: int, end_ms: int, step_ms: int) -> list[MatrixSeries]:
         """Return the matrix of ``promql`` at ``start_ms``, ... up to and with ``end_ms``."""
-        exact = {"start": start_ms / 1000, "end": end_ms / 1000}  # the library rounds to whole seconds
-        return self._ask(
-            "query_range",
-            lambda: self._connect.custom_query_range(
-                promql,
-                start_time=from_ms(start_ms),
-                end_time=from_ms(end_ms),
-                step=format_duration(timedelta(milliseconds=step_ms)),
-                params=exact,
-            ),
-        )
+        matrices = self.stream_range(promql, start_ms=start_ms, end_ms=end_ms, step_ms=step_ms)
+        return [series for matrix in matrices for series in matrix.series()]
 
-    def _ask(self, what: str, call: Any) -> list[Any]:  # noqa: ANN401 - the library is untyped
-        with self._connection.translated(what):
-            try:
-                answer = call()
-            except _NotWholeError as error:
-                error.response.close()
-                self._connection.check_status(what, error.response)
-                raise PartialResult(
-                    f"{what}: {self._connection.place} answered with warnings: data are missing"
-                ) from None
-            except PrometheusApiClientException:
-                raise SourceError(f"{what}: {self._connection.place} refused the query") from None
-            except (AttributeError, IndexError, KeyError, StopIteration, TypeError):
-                raise self.strange(what) from None
-        if not isinstance(answer, list):
-            raise self.strange(what)
-        return answer
+    def stream_range(self, promql: str, *, start_ms: int, end_ms: int, step_ms: int) -> Iterator[Matrix]:
+        """Yield the same some series at a time, while the answer arrives.
+
+        Raises ``TooMuch`` before the first series. ``PartialResult`` comes behind the last one, where the server says
+        so: until the end nobody knows that an answer is whole.
+        """
+        what = "query_range"
+
+        def read() -> Generator[Matrix, None, None]:
+            with (
+                self._understood(what),
+                self._connect.custom_query_range(
+                    promql,
+                    start_time=from_ms(start_ms),
+                    end_time=from_ms(end_ms),
+                    step=format_duration(timedelta(milliseconds=step_ms)),
+                    params={"start": start_ms / 1000, "end": end_ms / 1000},  # the library rounds to whole seconds
+                ) as response,
+            ):
+                self._check(what, response)
+                answer = yield from decode_matrix(response.iter_content(PIECE_BYTES))
+                self._refuse_partial(what, answer)
+
+        return self._connection.repeated(what, read)
+
+    def label_names(self, selector: str, *, start_ms: int, end_ms: int) -> list[str]:
+        """Return the names of all labels that the series of a selector have in a span."""
+        params = {"match[]": selector, "start": start_ms / 1000, "end": end_ms / 1000}
+        names = self._connection.get_json("/api/v1/labels", params)
+        if not isinstance(names, list):
+            raise self.strange("labels")
+        return names
 
     def strange(self, what: str) -> SourceError:
         """Return the error for an answer that Prometheus would not give."""
         return SourceError(f"{what}: {self._connection.place} did not answer as Prometheus does")
 
+    @contextmanager
+    def _understood(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise self.strange(what) from None
 
-class _NotWholeError(Exception):
-    def __init__(self, response: requests.Response) -> None:
-        self.response = response
-        super().__init__("an answer that is not whole")
+    def _check(self, what: str, response: requests.Response) -> None:
+        if response.status_code in _LIMITED:
+            told = next(response.iter_content(_TOLD_BYTES), b"")
+            if _LIMIT.search(told) and _LIMITED_KIND.search(told):
+                raise TooMuch(
+                    f"{what}: {self._connection.place} answered {response.status_code}: the query is over a limit of "
+                    "the server; raise it, or collect less at once"
+                )
+        self._connection.check_status(what, response)
+
+    def _refuse_partial(self, what: str, answer: Mapping[str, Any]) -> None:
+        if answer.get("warnings") or answer.get("isPartial"):  # the latter is how VictoriaMetrics says it
+            raise PartialResult(f"{what}: {self._connection.place} answered with warnings: data are missing")
 
 
-def _refuse_what_is_not_whole(response: requests.Response, *_: object, **__: object) -> None:
-    path = response.request.path_url.partition("?")[0]
-    if path.endswith(("/api/v1/query", "/api/v1/query_range")):
-        if response.status_code != 200:
-            raise _NotWholeError(response)
-        # parsing megabytes twice would double the cost, so first look whether there can be any
-        if b'"warnings"' in response.content and response.json().get("warnings"):
-            raise _NotWholeError(response)
-        if path.endswith("_range"):
-            # the library calls json(), which would make an object of every sample
-            content = response.content
-            response.json = lambda **_: decode_matrix(content)  # type: ignore[method-assign]
+@dataclass(frozen=True)
+class _Answer:
+    """What the library takes for a good response, and whose ``result`` it hands on unseen: the real one."""
+
+    response: requests.Response
+    status_code: int = 200
+
+    def json(self) -> Any:  # noqa: ANN401 - as the library expects
+        return {"data": {"result": self.response}}
 
 
-def read_series(api: QueryApi, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[SeriesBlock]:
-    """Yield the series of a metric on the grid, as the server itself puts them there, in one block.
+class _Sender:
+    """Stands in the place of the library's session: what the library builds is sent by ours.
 
-    Raw samples are not seen on this path: the statistics of the block are left at zero.
+    Long queries go as forms, and range queries are answered as streams.
     """
-    selector = render_selector(metric, matchers)
-    rows: dict[tuple[tuple[str, str], ...], int] = {}
-    parts: list[list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = []
-    for first in range(0, grid.points, MAX_POINTS):
-        last = min(first + MAX_POINTS, grid.points) - 1
-        matrix = api.query_range(
-            selector,
-            start_ms=grid.start_ms + first * grid.step_ms,
-            end_ms=grid.start_ms + last * grid.step_ms,
-            step_ms=grid.step_ms,
-        )
-        for series in matrix:
-            if series.has_histograms:
-                raise SourceError(f"query_range of {metric}: found native histograms; wanted float samples")
-            columns, beside = np.divmod(series.times_ms - grid.start_ms, grid.step_ms)
-            if beside.any() or (columns < 0).any() or (columns >= grid.points).any():
-                raise api.strange("query_range")  # times that nobody asked for
-            row = rows.setdefault(tuple(sorted(series.labels.items())), len(rows))
-            if row == len(parts):
-                parts.append([])
-            parts[row].append((series.times_ms, series.values))
-    if not rows:
-        return
-    labels = LabelSets()
-    for identity in rows:
-        labels.append(identity)
-    flat = [piece for pieces in parts for piece in pieces]
-    samples = Samples(
-        np.array([sum(len(times) for times, _ in pieces) for pieces in parts], dtype=np.int64),
-        np.concatenate([times for times, _ in flat]),
-        np.concatenate([values for _, values in flat]),
-        np.zeros((len(rows), STATS), dtype=np.int64),
-    )
-    yield DecodedBlock(labels, samples)
+
+    verify = None
+    cert = None
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def mount(self, *_: object) -> None:
+        """Mount nothing: our session's own adapter knows how to wait."""
+
+    def request(self, *, url: str, params: Mapping[str, Any], **_: object) -> _Answer:
+        """Send a query and return its response for the library to hand on."""
+        ask: Callable[..., requests.Response] = self._connection.session.request
+        options = {
+            "stream": url.endswith("_range"),
+            "timeout": self._connection.timeout,
+            "allow_redirects": False,
+        }
+        if len(params["query"]) > LONGEST_IN_URL:
+            return _Answer(ask("POST", url, data=params, **options))
+        return _Answer(ask("GET", url, params=params, **options))

@@ -1,24 +1,21 @@
-"""One HTTP session to one Prometheus: addresses, credentials, time limits, and what its failures mean.
+"""One HTTP session to one Prometheus: its address, how it lets us in, and what its failures mean."""
 
-Messages name the place and the status, never a body, a header or a query: those may hold what must not be read.
-"""
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, ProtocolError
-from urllib3.exceptions import TimeoutError as PoolTimeout
-from urllib3.util.retry import Retry
+from requests.adapters import BaseAdapter
+from urllib3.exceptions import HTTPError
 
+from collector.failures import HINT, Peer, Unavailable, explain_failure, explain_status, place_of
+from collector.pace import Attempts, Pace, Timing
+from collector.transport import BearerFile, GentleAdapter
 from schemas.errors import PartialResult, SourceError
 
-RETRIED: Final = (429, 500, 502, 503, 504)
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -32,43 +29,36 @@ class Access:
     cert_file: Path | None = None
     key_file: Path | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy_url: str | None = field(default=None, repr=False)  # so may this
     timeout_seconds: float = 60.0
+    """How long the next bytes of an answer may take."""
     retries: int = 3
-
-
-class _BearerFile(requests.auth.AuthBase):
-    """Reads the token for every request, since Kubernetes rotates it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        try:
-            token = self.path.read_text("utf-8").strip()
-        except OSError as error:
-            raise SourceError(f"bearer_token_file cannot be read: {error.strerror}") from None
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
+    """How often a read that failed in passing is tried again."""
 
 
 class Connection:
-    """A session whose every failure is a ``SourceError`` that says what to look at."""
+    """A session whose every failure is a ``SourceError`` that says what to look at.
 
-    def __init__(self, access: Access) -> None:
+    Every request is sent within the time that ``timing`` has left (``DeadlineReached`` ends it), at the pace that the
+    server's latency allows, and again when it failed in passing.
+    """
+
+    def __init__(self, access: Access, timing: Timing | None = None) -> None:
         self.url = access.url.rstrip("/")
-        self.place = _place(self.url)
+        self.place = place_of(self.url)
         self.timeout = access.timeout_seconds
-        self.retry = Retry(
-            total=access.retries,
-            backoff_factor=0.5,
-            backoff_jitter=0.3,
-            status_forcelist=RETRIED,
-            allowed_methods=None,  # reading twice changes nothing, POST included
-            raise_on_status=False,
-            redirect=0,
+        self._peer = Peer(self.place, place_of(access.proxy_url) if access.proxy_url else None, self.timeout)
+        self._timing = timing or Timing()
+        self._retries = access.retries
+        self.session = _OneWaySession(
+            GentleAdapter(
+                self._peer,
+                self._timing,
+                Pace(self._timing),
+                retries=access.retries,
+                bearer=BearerFile(access.bearer_token_file) if access.bearer_token_file else None,
+            )
         )
-        self.session = requests.Session()
-        self.session.trust_env = False  # no .netrc and no proxy that nobody configured
         # gzip would cost the server ten times what the answer costs it
         self.session.headers.update({"User-Agent": "opspub", "Accept-Encoding": "identity", **access.headers})
         self.session.verify = str(access.ca_file) if access.ca_file else True
@@ -76,11 +66,34 @@ class Connection:
             self.session.cert = (
                 (str(access.cert_file), str(access.key_file)) if access.key_file else str(access.cert_file)
             )
-        if access.bearer_token_file:
-            self.session.auth = _BearerFile(access.bearer_token_file)
-        elif access.basic_auth:
+        if access.basic_auth:
             self.session.auth = access.basic_auth
-        self.session.mount(self.url, HTTPAdapter(max_retries=self.retry))
+        if access.proxy_url:
+            self.session.proxies = {"http": access.proxy_url, "https": access.proxy_url}
+
+    def check_deadline(self) -> None:
+        """Raise ``DeadlineReached`` when the run has no time left: for loops that work on what has arrived."""
+        self._timing.check()
+
+    def repeated(self, what: str, read: Callable[[], Generator[_Item, None, None]]) -> Generator[_Item, None, None]:
+        """Yield what ``read()`` yields, translated; where it fails in passing before its first item, try again.
+
+        For streamed answers: ``read`` sends the request and reads its body. What was handed on cannot be taken back,
+        so a failure after the first item is raised.
+        """
+        attempts = Attempts(what, self._timing, retries=self._retries)
+        while True:
+            begun = False
+            try:
+                with self.translated(what), closing(read()) as items:
+                    for item in items:
+                        begun = True
+                        yield item
+                return
+            except Unavailable as error:
+                failure = error
+            if begun or not attempts.wait_for_next(failure.retry_after):
+                raise failure
 
     @contextmanager
     def translated(self, what: str) -> Iterator[None]:
@@ -90,23 +103,8 @@ class Connection:
         """
         try:
             yield
-        except requests.exceptions.SSLError:
-            raise SourceError(f"{what}: the TLS certificate of {self.place} is not trusted; set tls.ca_file") from None
-        except (requests.exceptions.Timeout, PoolTimeout):
-            raise self._timed_out(what) from None
-        except (requests.exceptions.ChunkedEncodingError, ProtocolError):
-            raise SourceError(f"{what}: the connection to {self.place} broke before the end of the answer") from None
-        except ValueError:  # before OSError, since a JSONDecodeError of requests is both
-            raise SourceError(f"{what}: {self.place} did not answer as Prometheus does; {_HINT}") from None
-        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
-            if isinstance(error.args and error.args[0], PoolTimeout):  # how requests tells it while a body arrives
-                raise self._timed_out(what) from None
-            raise SourceError(
-                f"{what}: no connection to {self.place}; is source.url right, and the server up?"
-            ) from None
-
-    def _timed_out(self, what: str) -> SourceError:
-        return SourceError(f"{what}: {self.place} gave no answer in {self.timeout:g} s")
+        except (requests.exceptions.RequestException, HTTPError, OSError, ValueError) as error:
+            raise explain_failure(what, self._peer, error) from None
 
     def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
         """Return ``data`` of an API answer; raise ``SourceError`` for anything else."""
@@ -116,7 +114,7 @@ class Connection:
             self.check_status(what, response)
             answer = response.json()
         if not isinstance(answer, dict) or answer.get("status") != "success" or "data" not in answer:
-            raise SourceError(f"{what}: {self.place} did not answer as Prometheus does; {_HINT}")
+            raise SourceError(f"{what}: {self.place} did not answer as Prometheus does; {HINT}")
         if answer.get("warnings"):
             raise PartialResult(
                 f"{what}: the server answered with {len(answer['warnings'])} warnings: data are missing"
@@ -125,23 +123,24 @@ class Connection:
 
     def check_status(self, what: str, response: requests.Response) -> None:
         """Raise ``SourceError`` unless the status is 200, saying what that status usually means."""
-        status = response.status_code
-        if status == 200:
-            return
-        if status in (401, 403):
-            raise SourceError(
-                f"{what}: {self.place} answered {status}; the token or password is missing, wrong or expired"
-            )
-        if 300 <= status < 400:
-            raise SourceError(f"{what}: {self.place} answered {status} with a redirect, perhaps to a login; {_HINT}")
-        if status == 404:
-            raise SourceError(f"{what}: {self.place} answered 404; {_HINT}")
-        raise SourceError(f"{what}: {self.place} answered {status}")
+        error = explain_status(what, self._peer, response.status_code, response.headers)
+        if error:
+            raise error
 
 
-_HINT: Final = "wanted the base URL of a Prometheus API in source.url"
+class _OneWaySession(requests.Session):
+    """A session whose requests all leave by one adapter, whatever a library mounts on it."""
 
+    def __init__(self, adapter: BaseAdapter) -> None:
+        super().__init__()
+        self._adapter = adapter
+        self.trust_env = False  # no .netrc and no proxy that nobody configured
 
-def _place(url: str) -> str:
-    parts = urlsplit(url)  # user and password of a URL are never printed
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    def get_adapter(self, url: str) -> BaseAdapter:
+        """Return the adapter."""
+        return self._adapter
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._adapter.close()
+        super().close()

@@ -1,12 +1,15 @@
 """Selectors as PromQL writes them. Pure; label values are escaped, never pasted."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from schemas.table import MATCHER
 
 Operator = Literal["=", "!=", "=~", "!~"]
+_PLAIN_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")  # what RE2 reads as more than itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Matcher:
     value: str
 
     def __str__(self) -> str:
-        return f"{self.name}{self.op}{quote(self.value)}"
+        return f"{render_label(self.name)}{self.op}{quote(self.value)}"
 
 
 def quote(value: str) -> str:
@@ -29,6 +32,29 @@ def quote(value: str) -> str:
     """
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def render_label(name: str) -> str:
+    """Return a label name as a query holds it: in quotes where it is one that only Prometheus 3.x takes.
+
+    >>> render_label("pod"), render_label("http.status")
+    ('pod', '"http.status"')
+    """
+    return name if _PLAIN_NAME.fullmatch(name) else quote(name)
+
+
+def escape_regex(value: str) -> str:
+    r"""Return a regular expression that matches a value and nothing else. Matchers are anchored at both ends.
+
+    >>> escape_regex("10.0.0.7:9100")
+    '10\\.0\\.0\\.7:9100'
+    """
+    return _META.sub(r"\\\g<0>", value)
+
+
+def match_any(name: str, values: Iterable[str]) -> Matcher:
+    """Return the matcher of all these values of a label, taken literally."""
+    return Matcher(name, "=~", "|".join(map(escape_regex, values)))
 
 
 def parse_matcher(text: str) -> Matcher:
@@ -55,3 +81,12 @@ def render_selector(metric: str, matchers: Sequence[Matcher] = ()) -> str:
     '{__name__="up",job="node"}'
     """
     return "{" + ",".join(map(str, (Matcher("__name__", "=", metric), *matchers))) + "}"
+
+
+def render_any(metrics: Sequence[str], matchers: Sequence[Matcher] = ()) -> str:
+    """Return an instant selector of several metrics at once.
+
+    >>> render_any(["up", "node_load1"], [Matcher("job", "=", "node")])
+    '{__name__=~"up|node_load1",job="node"}'
+    """
+    return "{" + ",".join(map(str, (match_any("__name__", metrics), *matchers))) + "}"

@@ -1,7 +1,8 @@
 """Streamed remote read: ask for XOR chunks, gather them as frames arrive, decode them in the order asked for."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +14,9 @@ from google.protobuf.message import DecodeError
 
 from collector.connection import Connection
 from collector.frames import read_frames
-from collector.grid import Grid, Samples, SeriesBlock
-from collector.kernels.grid import grid_series
-from collector.kernels.stats import STATS
+from collector.grid import Grid, Samples, Schedule, SeriesBlock, no_schedule
+from collector.kernels.grid import NO_ROOM, grid_series
+from collector.kernels.stats import HOUR_COLUMNS
 from collector.kernels.xor import PADDING
 from collector.labels import LabelSets
 from collector.promql import Matcher
@@ -25,8 +26,8 @@ from schemas.errors import SourceError
 STREAMED: Final = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
 READ_BYTES: Final = 1 << 18
 """Frames are short and their lengths are read byte by byte; the socket is asked for this much at a time."""
-BLOCK_SAMPLES: Final = 4_000_000
-"""A block ends when it holds so many samples: up to 30 MB of chunks, and one sorted run on the disk."""
+BLOCK_SAMPLES: Final = 2_000_000
+"""A block ends when it holds so many samples: up to 15 MB of chunks, and one sorted run on the disk."""
 
 _OPERATORS: Final = {
     "=": LabelMatcher.EQ,
@@ -34,6 +35,7 @@ _OPERATORS: Final = {
     "=~": LabelMatcher.RE,
     "!~": LabelMatcher.NRE,
 }
+_NEVER: Final = 1 << 62
 _Labels = tuple[tuple[str, str], ...]
 
 
@@ -42,31 +44,49 @@ class NotServed(SourceError):
 
 
 def read_series(connection: Connection, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[SeriesBlock]:
-    """Yield the series of a metric on the grid, some at a time, while the answer is still arriving."""
+    """Yield the series of a metric on the grid, some at a time, while the answer is still arriving.
+
+    A read that fails in passing before its first block is tried again.
+    """
     what = f"remote read of {metric}"
-    with (
-        connection.translated(what),
-        connection.session.post(
-            connection.url + "/api/v1/read",
-            data=encode_request(metric, matchers, grid),
-            headers={
-                "Content-Type": "application/x-protobuf",
-                "Content-Encoding": "snappy",
-                "X-Prometheus-Remote-Read-Version": "0.1.0",
-                "Accept-Encoding": "identity",  # XOR chunks don't shrink; gzip would cost the server dearly
-            },
-            stream=True,
-            timeout=connection.timeout,
-            allow_redirects=False,
-        ) as response,
-    ):
+    return connection.repeated(what, lambda: _read_once(connection, what, metric, matchers, grid))
+
+
+def _read_once(
+    connection: Connection, what: str, metric: str, matchers: Sequence[Matcher], grid: Grid
+) -> Generator[SeriesBlock, None, None]:
+    with stream_series(connection, what, metric, matchers, grid) as series:
+        gatherer = Gatherer(grid, what)
+        for labels, chunks in series:
+            if gatherer.add(labels, chunks):
+                yield gatherer.take()
+        if len(gatherer):
+            yield gatherer.take()
+
+
+@contextmanager
+def stream_series(
+    connection: Connection, what: str, metric: str, matchers: Sequence[Matcher], grid: Grid
+) -> Iterator[Iterator[tuple[_Labels, list[Chunk]]]]:
+    """Ask for the samples that the grid may need; yield (labels, chunks) of each series as they arrive.
+
+    Raises ``NotServed`` and ``SourceError``; what the libraries raise passes through, for ``Connection.repeated``.
+    """
+    with connection.session.post(
+        connection.url + "/api/v1/read",
+        data=encode_request(metric, matchers, grid),
+        headers={
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "X-Prometheus-Remote-Read-Version": "0.1.0",
+            "Accept-Encoding": "identity",  # XOR chunks don't shrink; gzip would cost the server dearly
+        },
+        stream=True,
+        timeout=connection.timeout,
+        allow_redirects=False,
+    ) as response:
         _check_streamed(what, connection, response)
-        block = _Gatherer(grid, what)
-        for labels, chunks in join_series(decode_frames(what, response)):
-            if block.add(labels, chunks):
-                yield block.take()
-        if len(block):
-            yield block.take()
+        yield join_series(decode_frames(what, response))
 
 
 def encode_request(metric: str, matchers: Sequence[Matcher], grid: Grid) -> bytes:
@@ -116,14 +136,23 @@ class EncodedBlock(SeriesBlock):
     chunk_ends: npt.NDArray[np.int64] = field(repr=False)
     first_chunks: npt.NDArray[np.int64] = field(repr=False)
     longest: int
+    room: npt.NDArray[np.int64] = field(repr=False)
 
-    def decode(self, rows: npt.NDArray[np.int64]) -> Samples:
-        """Decode the chunks of these rows and put each series on the grid."""
+    @property
+    def most(self) -> npt.NDArray[np.int64]:
+        """How many grid points can see each series, by the times that the server gave for its chunks; raw, all."""
+        return self.room
+
+    def decode(self, rows: npt.NDArray[np.int64], schedule: Schedule | None = None) -> Samples:
+        """Decode the chunks of these rows, put each series on the grid and count it."""
         grid = self.grid
-        times = np.empty(len(rows) * grid.points, dtype=np.int64)
-        bits = np.empty(len(rows) * grid.points, dtype=np.uint64)
+        by = schedule or no_schedule(len(self), grid)
+        size = int(self.most[rows].sum()) + max(grid.points, self.longest)
+        times = np.empty(size, dtype=np.int64)
+        bits = np.empty(size, dtype=np.uint64)
         lengths = np.zeros(len(rows), dtype=np.int64)
-        stats = np.zeros((len(rows), STATS), dtype=np.int64)
+        intervals = np.zeros(len(rows), dtype=np.int64)
+        hours = np.zeros((len(by.bounds) - 1, HOUR_COLUMNS), dtype=np.int64)
         found = grid_series(
             self.data,
             np.concatenate((np.zeros(1, np.int64), self.chunk_ends[:-1])),
@@ -137,17 +166,27 @@ class EncodedBlock(SeriesBlock):
             grid.points,
             grid.lookback_ms,
             grid.lookback_includes_edge,
+            grid.raw,
+            by.targets,
+            by.offsets,
+            by.times,
+            by.unseen,
+            by.intervals,
+            by.bounds,
             times,
             bits,
             lengths,
-            stats,
+            intervals,
+            hours,
         )
+        if found == NO_ROOM:
+            raise SourceError(f"{self.what}: chunks hold samples of other times than the server said")
         if found < 0:
             raise SourceError(f"{self.what}: a chunk ends before its announced samples do")
-        return Samples(lengths, times[:found], bits[:found].view(np.float64), stats)
+        return Samples(lengths, times[:found], bits[:found].view(np.float64), hours, intervals)
 
 
-class _Gatherer:
+class Gatherer:
     """Gathers the chunks of some series until they make a block."""
 
     def __init__(self, grid: Grid, what: str) -> None:
@@ -160,6 +199,7 @@ class _Gatherer:
         self._data: list[bytes] = []
         self._first_chunks = [0]
         self._longest = 0
+        self._room: list[int] = []
         self._samples = 0
 
     def __len__(self) -> int:
@@ -168,19 +208,26 @@ class _Gatherer:
     def add(self, labels: _Labels, chunks: Sequence[Chunk]) -> bool:
         """Take one series; return whether the block is full."""
         samples = 0
+        first_ms, last_ms = _NEVER, -_NEVER
         for chunk in chunks:
             if chunk.type != Chunk.XOR:
                 raise SourceError(f"{self._what}: found native histogram chunks; wanted float samples")
             # a sample takes two bits at least, so a short chunk that announces many is broken
-            announced = int.from_bytes(chunk.data[:2], "big")
-            if announced > 4 * len(chunk.data):
-                raise SourceError(f"{self._what}: a chunk of {len(chunk.data)} bytes announces {announced} samples")
+            data = chunk.data
+            announced = int.from_bytes(data[:2], "big")
+            if announced > 4 * len(data):
+                raise SourceError(f"{self._what}: a chunk of {len(data)} bytes announces {announced} samples")
             samples += announced
-            self._data.append(chunk.data)
+            first_ms = min(first_ms, chunk.min_time_ms)
+            last_ms = max(last_ms, chunk.max_time_ms)
+            self._data.append(data)
         self._labels.append(labels)
         self._first_chunks.append(len(self._data))
         self._longest = max(self._longest, samples)
-        self._samples += max(samples, self._grid.points)
+        seen_ms = last_ms - first_ms + self._grid.lookback_ms
+        room = self._grid.points if last_ms <= 0 else min(self._grid.points, seen_ms // self._grid.step_ms + 1)
+        self._room.append(samples if self._grid.raw else max(0, room))
+        self._samples += max(samples, self._room[-1])
         return self._samples >= BLOCK_SAMPLES
 
     def take(self) -> EncodedBlock:
@@ -194,6 +241,7 @@ class _Gatherer:
             np.cumsum(lengths),
             np.array(self._first_chunks, dtype=np.int64),
             self._longest,
+            np.array(self._room, dtype=np.int64),
         )
         self._clear()
         return block

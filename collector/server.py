@@ -17,6 +17,8 @@ class ServerInfo:
 
     version: str | None
     lookback: timedelta | None
+    retention: timedelta | None = None
+    """How long samples are kept; ``None`` too where only their size is bounded."""
 
     @property
     def minor_version(self) -> str | None:
@@ -30,13 +32,27 @@ class ServerInfo:
 
 
 def read_server_info(connection: Connection) -> ServerInfo:
-    """Ask the server for its version and flags; a server without a status API is no error, no server is."""
+    """Ask the server for its version, flags and retention; one without a status API is no error, no server is."""
     version = _read_status(connection, "/api/v1/status/buildinfo", "version")
     lookback = _read_status(connection, "/api/v1/status/flags", "query.lookback-delta")
+    # the flags say 0s where the default holds; this is what holds
+    retention = _read_status(connection, "/api/v1/status/runtimeinfo", "storageRetention")
     try:
-        return ServerInfo(version, parse_duration(lookback) if lookback else None)
+        return ServerInfo(version, parse_duration(lookback) if lookback else None, parse_retention(retention or ""))
     except ValueError as error:
         raise SourceError(f"{connection.place} gives a query.lookback-delta that cannot be read: {error}") from None
+
+
+def parse_retention(text: str) -> timedelta | None:
+    """Return the time in what Prometheus says of its retention, if there is one.
+
+    >>> [parse_retention(text) for text in ("15d", "30d or 512MB", "512MB", "")]
+    [datetime.timedelta(days=15), datetime.timedelta(days=30), None, None]
+    """
+    try:
+        return parse_duration(text.partition(" or ")[0]) or None
+    except ValueError:
+        return None
 
 
 def check_lookback(info: ServerInfo, configured: timedelta) -> None:

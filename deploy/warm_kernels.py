@@ -1,6 +1,5 @@
-"""Compile the numba kernels into ``NUMBA_CACHE_DIR``, once while the image is built: decode a block of no series."""
+"""Compile every numba kernel into ``NUMBA_CACHE_DIR``, once while the image is built or the project installed."""
 
-from collector.grid import Grid
-from collector.remote_read import _Block
+from collector.warm import compile_kernels
 
-_Block(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True), "warm-up").take()
+compile_kernels()

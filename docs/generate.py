@@ -1,9 +1,10 @@
 """Write the parts of the documentation that the code knows: ``python docs/generate.py``; a test holds them current.
 
 Pure but for ``main``: the configuration reference from ``Settings``, the exit codes from ``schemas.errors``, and a
-page for every table from the registry.
+page for every table from the registry. The figures of scale.md come from what was measured, in scale.json.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from benchmarks.scale_page import scale_lines
 from jobs.config import PREFIX, PositiveSpan, Settings, Size
 from schemas import errors
 from schemas.errors import PublisherError
@@ -30,6 +32,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "source.name": "The source's name: part of every key of the staging store; published as a token only.",
     "source.provenance": "Printed on the card, in the manifest and in the catalog. A release is one or the other.",
     "source.url": "Base URL of a Prometheus API, without `/api/v1`.",
+    "source.replicas": "The other members of an HA pair: base URLs of servers that watch the same targets and let us "
+    "in like the first. For each metric and window the one that has most samples serves, and the next best where it "
+    "fails.",
     "source.read": "`auto` takes streamed remote read where the server has it, else the query API (`http`).",
     "source.identity": "`kubernetes` takes the nodes' names and addresses from `kube_node_info`, and fails tables that "
     "name hosts without it. `none`: no cluster to ask, every host is its own node.",
@@ -42,21 +47,33 @@ MEANINGS: Final[Mapping[str, str]] = {
     "source.tls.cert_file": "Client certificate.",
     "source.tls.key_file": "Key of the client certificate.",
     "source.headers": "HTTP headers for every request, such as `{X-Scope-OrgID: team}`; never printed.",
+    "source.proxy_url": "HTTP proxy on the way to the source, such as `http://user:password@proxy.example:3128`; never "
+    "printed. `http_proxy` and its like in the environment are not heeded.",
     "source.external_labels": "Labels that the server adds to what leaves it. They are no part of a series' identity; "
     "only the names count.",
-    "source.replica_labels": "Labels that tell replicas of one server apart; no part of a series' identity either.",
+    "source.replica_labels": "Labels that tell replicas of one server apart; no part of a series' identity either. "
+    "Where a querier shows several replicas by them, the best covered serves.",
     "source.timeout": "How long a request may wait for the server's next bytes.",
+    "source.retries": "How often a read is tried again that failed in passing (429, 5xx, no answer in time, a broken "
+    "connection), after pauses that double and that honour `Retry-After`.",
     "collection.window": "Width of a window; divides a day. Fixed for the life of a staging store.",
     "collection.step": "Step of the grid; divides the window. Fixed for the life of a staging store.",
+    "collection.timestamps": "`grid`, or `raw`: samples keep the times of their scrapes. Those identify targets, so "
+    "raw snapshots are for private use: no release is made from them. Wants remote read. Fixed for the life of a "
+    "staging store.",
     "collection.lookback": "The server's `query.lookback-delta`; a server that says otherwise is refused. Fixed for "
     "the life of a staging store.",
     "collection.settle": "How long after its end a window is left alone, since scrapes and remote write lag.",
     "collection.max_catch_up": "How far back missed windows are still collected, as far as the server has them.",
     "collection.tables": "`all`, or a list of [table names](tables/README.md).",
-    "limits.concurrent_reads": NO_EFFECT + "Metrics are read one after another.",
-    "limits.max_series_per_read": NO_EFFECT + "A metric is read by one request; its answer is streamed.",
-    "limits.memory": NO_EFFECT + "Memory is bounded by the sizes of blocks and runs, not by this figure.",
-    "limits.deadline": "After this time no further window is begun: exit code 8, and what was committed is kept.",
+    "limits.concurrent_reads": "How many metrics are read at once. The collector slows down by itself when the server's "
+    "answers take longer.",
+    "limits.max_series_per_read": "Series are counted before they are read, and a metric with more is read in parts, "
+    "divided by its labels.",
+    "limits.memory": "What a run may take: 320 MiB for the process and 64 MiB for each read in flight, of which there are "
+    "as many as have room.",
+    "limits.deadline": "After this time a run ends, in the middle of a read if need be: exit code 8, and what was "
+    "committed is kept.",
     "privacy.policy": "Name of a shipped policy, or the path of a policy file (`.yaml`).",
     "privacy.key_file": "The key ring. Mode 0600; a file that others may read or the group may write is refused.",
     "privacy.k_anonymity": NO_EFFECT + "Small groups are not suppressed in this version, and every card says so.",
@@ -67,7 +84,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "release.license": "SPDX identifier of the data's licence.",
     "release.maintainer": "Who publishes; printed.",
     "release.contact": "Where findings and requests for removal go; printed.",
-    "s3_endpoint_url": "S3 server other than Amazon's; `S3_ENDPOINT_URL` serves too.",
+    "publish.url": "Address at which readers reach the public store, if it is not the store's own: `retract` asks "
+    "there, without credentials, whether everything is gone.",
+    "publish.approvals": "How many people must approve a built release (`opspub approve`) before `publish` takes it.",
+    "s3_endpoint_url": "S3 server other than Amazon's, such as `https://s3.example.org`; "
+    "`https://{bucket}.s3.example.org` where the bucket belongs in the host's name. `S3_ENDPOINT_URL` serves too.",
 }
 
 
@@ -80,10 +101,13 @@ def main() -> None:
 
 def render_all() -> dict[Path, str]:
     """Return every file that is generated, or has a generated part, with what it should hold."""
-    files = {
-        DOCS / name: fill((DOCS / name).read_text("utf-8"), lines)
-        for name, lines in (("configuration.md", configuration_lines()), ("errors.md", error_lines()))
+    measured = json.loads((DOCS / "scale.json").read_text("utf-8"))
+    parts = {
+        "configuration.md": configuration_lines(),
+        "errors.md": error_lines(),
+        "scale.md": scale_lines(measured),
     }
+    files = {DOCS / name: fill((DOCS / name).read_text("utf-8"), lines) for name, lines in parts.items()}
     policy = read_policy("default")
     for name, table in latest_tables().items():
         files[DOCS / "tables" / f"{name}.md"] = "\n".join(table_lines(table, policy)) + "\n"
@@ -183,7 +207,8 @@ def table_lines(table: TableSchema, policy: Policy) -> Iterator[str]:
     yield "| column | made from the label | published as | meaning |"
     yield "|---|---|---|---|"
     for column in table.labels:
-        yield f"| `{column.name}` | `{column.source_label}` | {_kind(column, policy)} | {column.meaning} |"
+        labels = ", else ".join(f"`{label}`" for label in column.source_labels)
+        yield f"| `{column.name}` | {labels} | {_kind(column, policy)} | {column.meaning} |"
     yield ""
     yield "## Metrics"
     yield ""

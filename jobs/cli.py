@@ -6,6 +6,7 @@ that ``--help`` answers at once.
 
 import dataclasses
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -74,19 +75,11 @@ def plan(
     context: typer.Context, start: Start = None, end: End = None, table: Tables = None, as_json: Json = False
 ) -> None:
     """Say which windows are due and what they would cost; read no samples."""
-    from jobs.estimate import estimate_snapshot
+    from jobs.estimate import estimate_snapshot, render_estimate
 
     settings = settings_of(context)
     found = estimate_snapshot(settings, now=read_clock(), span=span_of(settings, start, end), only=tuple(table or ()))
-    lines = [f"{found.windows} windows are due, {found.commits} commits, {found.requests} reads by {found.read_path}"]
-    if found.windows:
-        lines.append(f"from {found.first} to {found.last}")
-        lines.append(f"{'table':14} {'windows':>8} {'series':>9} {'samples':>13} {'MiB':>8}")
-        lines += [
-            f"{t.table:14} {t.windows:8,} {t.series:9,} {t.samples:13,} {t.bytes / (1 << 20):8.1f}"
-            for t in found.tables
-        ]
-    print_result(as_json, dataclasses.asdict(found), lines)
+    print_result(as_json, dataclasses.asdict(found), list(render_estimate(found)))
 
 
 @app.command()
@@ -94,17 +87,19 @@ def snapshot(
     context: typer.Context, start: Start = None, end: End = None, table: Tables = None, as_json: Json = False
 ) -> None:
     """Collect the due windows, or those of a span, into staging."""
+    from jobs.signals import told_to_stop
     from jobs.snapshot.run import run_snapshot
 
     settings = settings_of(context)
     began = read_stopwatch()
-    with show_progress() as progress:
+    with show_progress() as progress, told_to_stop() as stopped:
         result = run_snapshot(
             settings,
             clock=read_clock,
             span=span_of(settings, start, end),
             only=tuple(table or ()),
             progress=progress,
+            stop=stopped.is_set,
         )
     seconds = read_stopwatch() - began
     lines = [
@@ -113,6 +108,7 @@ def snapshot(
         if result.due
         else "nothing is due"
     ]
+    lines += [f"left out for good: {gap}" for gap in result.gaps]
     print_result(as_json, {**dataclasses.asdict(result), "seconds": round(seconds, 3)}, lines)
 
 
@@ -212,6 +208,26 @@ def publish(context: typer.Context, version: Version, as_json: Json = False) -> 
 
 
 @app.command()
+def approve(
+    context: typer.Context,
+    version: Version,
+    approver: Annotated[str, typer.Option("--as", help="Who approves: a short handle, which becomes public.")],
+    as_json: Json = False,
+) -> None:
+    """Approve exactly the bytes of a built and audited release, for a configuration with publish.approvals."""
+    from jobs.publish.built import approve as write_approval
+
+    release, approval = write_approval(settings_of(context), version, approver=approver, now=read_clock())
+    lines = [
+        f"{approval.approver} approves {version}: {release.manifest.release.title}, {release.manifest.provenance}, "
+        f"{release.manifest.totals.rows:,} rows",
+        f"from {release.manifest.start:%FT%TZ} to {release.manifest.end:%FT%TZ}, policy {release.manifest.policy}",
+        f"manifest {approval.manifest_sha256}",
+    ]
+    print_result(as_json, approval.model_dump(mode="json"), lines)
+
+
+@app.command()
 def verify(
     context: typer.Context,
     version: Version,
@@ -219,21 +235,66 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Re-read a published release and say what was proven; exit 6 if anything speaks against it."""
-    from jobs.publish.verify import run_verify
-    from schemas.errors import StoreError
+    from jobs.publish.verify import refuse_unproven, render_verification, run_verify
 
     with show_progress() as progress:
         result = run_verify(settings_of(context), version, manifest_sha256=manifest_sha256, progress=progress)
-    lines = [
-        *result.problems,
-        f"{version}: {result.files} files, manifest {result.manifest_sha256}",
-        f"proven: {result.proven}",
-    ]
-    print_result(as_json, dataclasses.asdict(result), lines)
-    if result.problems:
-        raise StoreError(
-            f"{version} is not what its manifest says: {result.problems[0]} ({len(result.problems)} in all)"
+    facts = dataclasses.asdict(result) | {"proven": result.proven}
+    print_result(as_json, facts, list(render_verification(result)))
+    refuse_unproven(result, manifest_sha256=manifest_sha256)
+
+
+@app.command()
+def retract(
+    context: typer.Context,
+    version: Version,
+    reason: Annotated[str, typer.Option(help="Why, in a sentence. It becomes public.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask back on a terminal.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Withdraw a release for good: from the catalog, then every object, version and upload; then look from outside."""
+    from jobs.publish.retract import refuse_unfinished, render_retraction, run_retract
+
+    settings = settings_of(context)
+    if not yes:
+        _confirm(f"Withdraw {version} from {settings.public}, for good?")
+    with show_progress() as progress:
+        result = run_retract(settings, version, reason=reason, clock=read_clock, progress=progress)
+    facts = dataclasses.asdict(result) | {"retracted": result.retracted.isoformat()}
+    print_result(as_json, facts, list(render_retraction(result)))
+    refuse_unfinished(result)
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    grace: Annotated[str, typer.Option(help="Leave alone what is younger.")] = "24h",
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this it is only listed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List, and with --apply remove, what no commit and no published release names."""
+    from jobs.gc import orphan_facts, render_orphans, run_gc
+
+    with show_progress() as progress:
+        result = run_gc(
+            settings_of(context), grace=_duration_of(grace), apply=apply, now=read_clock(), progress=progress
         )
+    print_result(as_json, orphan_facts(result, apply=apply), list(render_orphans(result, apply=apply)))
+
+
+def _confirm(question: str) -> None:
+    """Ask back where somebody sits at the keyboard; a script has said what it wants."""
+    if sys.stdin.isatty() and not typer.confirm(question, err=True):
+        raise UsageError("nothing was done")
+
+
+def _duration_of(text: str) -> timedelta:
+    from schemas.windows import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def main() -> NoReturn:

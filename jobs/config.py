@@ -6,6 +6,7 @@ The order is flag, environment, file, default. Relative paths are relative to th
 import copy
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -44,9 +45,16 @@ def _positive(span: timedelta) -> timedelta:
     return span
 
 
+def _proxy_url(url: SecretStr | None) -> SecretStr | None:
+    if url and not re.match(r"https?://[^\s/]", url.get_secret_value()):  # a pattern would be quoted with what it met
+        raise ValueError("wanted the address of an HTTP proxy, such as http://user:password@proxy.example:3128")
+    return url
+
+
 Span = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveSpan = Annotated[Span, AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
 
 class _Section(BaseModel):
@@ -73,7 +81,8 @@ class Source(_Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     provenance: Literal["real", "simulated"] = "real"
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+    url: Address
+    replicas: tuple[Address, ...] = ()
     read: Literal["auto", "remote-read", "http"] = "auto"
     identity: Literal["kubernetes", "none"] = "kubernetes"
     match: dict[str, str] = {}
@@ -81,9 +90,11 @@ class Source(_Section):
     basic_auth: BasicAuth | None = None
     tls: Tls = Tls()
     headers: dict[str, SecretStr] = {}
+    proxy_url: Annotated[SecretStr | None, AfterValidator(_proxy_url)] = None
     external_labels: dict[str, str] = {}
     replica_labels: tuple[str, ...] = ("prometheus_replica",)
     timeout: PositiveSpan = timedelta(seconds=60)
+    retries: Annotated[int, Field(ge=0, le=10)] = 3
 
 
 class Collection(_Section):
@@ -91,6 +102,7 @@ class Collection(_Section):
 
     window: PositiveSpan = timedelta(hours=1)
     step: PositiveSpan = timedelta(seconds=30)
+    timestamps: Literal["grid", "raw"] = "grid"
     lookback: PositiveSpan = timedelta(minutes=5)
     settle: Span = timedelta(minutes=10)
     max_catch_up: PositiveSpan = timedelta(days=7)
@@ -123,6 +135,13 @@ class Release(_Section):
     contact: str = "unnamed"
 
 
+class Publish(_Section):
+    """How releases become public."""
+
+    url: Annotated[str | None, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")] = None
+    approvals: Annotated[int, Field(ge=0, le=10)] = 0
+
+
 class Settings(_Section):
     """The whole configuration."""
 
@@ -134,6 +153,7 @@ class Settings(_Section):
     public: str = "file:public"
     work_dir: Path = Path(".opspub")
     release: Release = Release()
+    publish: Publish = Publish()
     s3_endpoint_url: str | None = None
 
 

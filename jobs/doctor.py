@@ -47,6 +47,8 @@ def _checks(settings: Settings, now: datetime) -> Iterator[Check]:
     if opened:
         yield _run("targets", lambda: _count_targets(opened[0], now))
         yield _run("clock", lambda: _compare_clocks(opened[0], now))
+    for place, url in enumerate(settings.source.replicas, 1):
+        yield _run(f"replica{place}", lambda url=url: _look_at_replica(settings, url, now))  # type: ignore[misc] # bound on purpose
     for name, url in (("staging", settings.staging), ("public", settings.public)):
         yield _run(name, lambda url=url: _probe_store(settings, url))  # type: ignore[misc] # bound on purpose
     yield _run("key", lambda: _check_key(settings, now))
@@ -67,6 +69,15 @@ def _count_targets(source: OpenSource, now: datetime) -> str:
             "no target of this source has an 'up' series now; is source.match right, and does the server scrape?"
         )
     return f"{vector[0]['value'][1]} targets"
+
+
+def _look_at_replica(settings: Settings, url: str, now: datetime) -> str:
+    alone = settings.source.model_copy(update={"url": url, "replicas": ()})
+    source = open_source(settings.model_copy(update={"source": alone}), now=now)
+    return (
+        f"Prometheus {source.server.version or 'of unknown version'}, read by {source.reader.path}, "
+        f"{_count_targets(source, now)}"
+    )
 
 
 def _compare_clocks(source: OpenSource, now: datetime) -> str:

@@ -22,7 +22,8 @@ ROW_GROUP_ROWS: Final = 30_000
 """A reader who wants one series of one day fetches one row group; smaller ones cost bytes and footer."""
 STAGED_LEVEL: Final = 1
 """The zstd level of staged files: half the time of level 3 for a few hundredths more bytes, but not in releases."""
-_ENCODINGS: Final = ("dictionary", "BYTE_STREAM_SPLIT", "PLAIN")
+PLAIN: Final = "PLAIN"
+_ENCODINGS: Final = ("dictionary", "BYTE_STREAM_SPLIT", PLAIN)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ heals at the next one. Two runs never overlap, and any number of missed ones bec
 """
 
 import logging
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.config import Settings
 from jobs.health import Health, start_health_server
+from jobs.signals import told_to_stop
 from jobs.snapshot.run import run_snapshot
 from schemas.errors import PublisherError
 from schemas.windows import from_ms, span_ms, to_ms
@@ -59,8 +59,6 @@ class Service:
 
     def serve(self, *, host: str, port: int) -> None:
         """Run at once, then whenever a window has settled; return after SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stopped.set())
         collection = self.settings.collection
         begin = first_run_after(self.clock(), width=collection.window, settle=collection.settle)
         trigger = IntervalTrigger(seconds=int(collection.window.total_seconds()), start_date=begin, timezone=UTC)
@@ -73,7 +71,7 @@ class Service:
             coalesce=True,
             misfire_grace_time=None,  # a late run is as good as one in time
         )
-        with start_health_server(self.health, host=host, port=port) as address:
+        with told_to_stop(self.stopped), start_health_server(self.health, host=host, port=port) as address:
             scheduler.start()
             logger.warning("serving", extra={"address": address, "next": begin.isoformat()})
             self.stopped.wait()

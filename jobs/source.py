@@ -1,14 +1,19 @@
 """From configuration to a source that can be read: connection, server facts, matchers, identity frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from anonymize.identity import FRAME_METRIC, IdentityFrame, build_frame
-from collector.connection import Access, Connection
+from collector.connection import Access
+from collector.coverage import read_scrapes
 from collector.grid import Grid
+from collector.pace import Timing
 from collector.promql import Matcher, equal_matchers
-from collector.reader import Reader, choose_reader
-from collector.server import ServerInfo, check_lookback, find_oldest, read_server_info
+from collector.reader import Reader
+from collector.replicas import open_replicas
+from collector.scrapes import ScrapeTimes
+from collector.server import ServerInfo, find_oldest
 from jobs.config import Settings
 from schemas.commit import ReadInfo
 from schemas.errors import SourceError, UsageError
@@ -44,7 +49,15 @@ class OpenSource:
         """Return since when the source has samples: in ``span``, or as far back as catching up may go."""
         collection = self.settings.collection
         since, until = (span.start, span.end) if span else (now - collection.max_catch_up, now)
-        return find_oldest(self.reader.api, self.matchers, since=since, until=until, width=collection.window)
+        found, failures = [], []
+        for api in self.reader.apis:  # of replicas one may have begun later
+            try:
+                found.append(find_oldest(api, self.matchers, since=since, until=until, width=collection.window))
+            except SourceError as error:
+                failures.append(error)
+        if not found:
+            raise failures[0]
+        return min(found)
 
     def read_frame(self, grid: Grid) -> IdentityFrame:
         """Read who is who in one window; empty where the source has no cluster to tell."""
@@ -53,17 +66,25 @@ class OpenSource:
         blocks = self.reader.read(FRAME_METRIC, self.matchers, grid)
         return build_frame(labels for block in blocks for labels in block.labels)
 
+    def read_scrapes(self, grid: Grid) -> ScrapeTimes:
+        """Read when the targets of the source were scraped in one window."""
+        up = self.reader.choose("up", self.matchers, grid)
+        return read_scrapes(up.reader, (*self.matchers, *up.matchers), grid, ignored=self.ignored_labels)
+
 
 def access_from(settings: Settings) -> Access:
-    """Return how the source is reached; raise ``UsageError`` when a password file cannot be read."""
+    """Return how the source is reached; raise ``UsageError`` when a file that this needs cannot be read."""
     source = settings.source
     auth = None
     if source.basic_auth:
-        try:
-            password = source.basic_auth.password_file.read_text("utf-8").strip()
-        except OSError as error:
-            raise UsageError(f"source.basic_auth.password_file cannot be read: {error.strerror}") from None
+        password = _read_file("basic_auth.password_file", source.basic_auth.password_file).strip()
         auth = (source.basic_auth.username, password)
+    for name in ("ca_file", "cert_file", "key_file"):
+        path = getattr(source.tls, name)
+        if path and "ENCRYPTED" in _read_file(f"tls.{name}", path):
+            raise UsageError(f"source.tls.{name} is locked with a passphrase; wanted a key without one")
+    if source.tls.key_file and not source.tls.cert_file:
+        raise UsageError("source.tls.key_file is set without source.tls.cert_file; wanted both, or neither")
     return Access(
         url=source.url,
         bearer_token_file=source.bearer_token_file,
@@ -72,17 +93,42 @@ def access_from(settings: Settings) -> Access:
         cert_file=source.tls.cert_file,
         key_file=source.tls.key_file,
         headers={name: value.get_secret_value() for name, value in source.headers.items()},
+        proxy_url=source.proxy_url.get_secret_value() if source.proxy_url else None,
         timeout_seconds=source.timeout.total_seconds(),
+        retries=source.retries,
     )
 
 
-def open_source(settings: Settings, *, now: datetime) -> OpenSource:
-    """Connect, ask the server who it is, and choose how to read; raise ``SourceError`` when it does not answer."""
-    connection = Connection(access_from(settings))
-    server = read_server_info(connection)
-    check_lookback(server, settings.collection.lookback)
-    reader = choose_reader(connection, settings.source.read, now_ms=to_ms(now))
-    return OpenSource(settings, reader, server, equal_matchers(settings.source.match))
+def _read_file(key: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"source.{key} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(f"source.{key} is not text") from None
+
+
+def open_source(settings: Settings, *, now: datetime, timing: Timing | None = None) -> OpenSource:
+    """Connect, ask the server who it is, and choose how to read.
+
+    Raise ``SourceError`` when it does not answer, and ``DeadlineReached`` when it takes longer than ``timing`` allows.
+    """
+    source, access = settings.source, access_from(settings)
+    matchers = equal_matchers(source.match)
+    reader, server = open_replicas(
+        [replace(access, url=url) for url in (source.url, *source.replicas)],
+        source.read,
+        lookback=settings.collection.lookback,
+        now_ms=to_ms(now),
+        timing=timing,
+        labels=source.replica_labels,
+        matchers=matchers,
+    )
+    if settings.collection.timestamps == "raw" and reader.path != "remote-read":
+        raise UsageError(
+            "collection.timestamps is raw, which the query API cannot tell; wanted source.read: remote-read"
+        )
+    return OpenSource(settings, reader, server, matchers)
 
 
 def refuse_unframed(frame: IdentityFrame, table: str) -> None:

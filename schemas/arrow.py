@@ -61,8 +61,12 @@ _COVERAGE_FIELDS: "list[Field]" = [
     pa.field("expected", pa.int64(), nullable=False),
     pa.field("received", pa.int64(), nullable=False),
     pa.field("points", pa.int64(), nullable=False),
-    pa.field("held", pa.int64(), nullable=False),
+    pa.field("held", pa.int64()),
     pa.field("status", pa.string(), nullable=False),
     pa.field("reason", pa.string()),
+    pa.field("estimated", pa.bool_(), nullable=False),
+    pa.field("scrapes", pa.int64()),
+    pa.field("scrapes_failed", pa.int64()),
+    pa.field("scrapes_unseen", pa.int64()),
 ]
 COVERAGE_SCHEMA = pa.schema(_COVERAGE_FIELDS)

@@ -5,9 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.coverage import HourReason
 from schemas.windows import Window
 
-COMMIT_FORMAT = "1.0"
+STORE_FORMAT = "1.0"
+COMMIT_FORMAT = "1.1"
+"""1.1 added the estimate, reason and scrapes of an hour. Records of 1.0 are read as well."""
 
 
 class _Strict(BaseModel):
@@ -17,10 +20,11 @@ class _Strict(BaseModel):
 class StoreDescription(_Strict):
     """``store.json``: what every window in a store has in common. Written once, never changed."""
 
-    format_version: str = COMMIT_FORMAT
+    format_version: str = STORE_FORMAT
     window_ms: int
     step_ms: int
     lookback_ms: int
+    timestamps: Literal["grid", "raw"] = "grid"
 
 
 class Span(_Strict):
@@ -57,17 +61,34 @@ MetricStatus = Literal["complete", "empty", "partial", "failed"]
 
 
 class HourCoverage(_Strict):
-    """What one metric had in one window. Windows longer than an hour are one entry, at the hour that they begin."""
+    """What one metric had in one hour of UTC, or in the part of it that is in the window.
+
+    Counts of samples are sums over series. More may be received than expected: a target may send several samples of
+    one series in one scrape.
+    """
 
     start: datetime
     expected: int
-    """Raw samples that the series' own scrape interval would have given while they lived."""
+    """Raw samples that the scrapes of the series' targets should have given while the series lived.
+
+    Scrapes that failed are expected of nobody, those that the source itself missed are.
+    """
     received: int
     """Raw samples that the source gave."""
-    held: int
-    """Grid points whose sample was older than 1.5 scrape intervals."""
+    held: int | None
+    """Grid points whose sample was older than 1.5 scrape intervals; null where raw samples could not be seen."""
     points: int
     """Grid points that have a value."""
+    estimated: bool = False
+    """Whether ``expected`` was told from grid points, since raw samples could not be seen."""
+    reason: HourReason | None = None
+    """What cost most of the samples that are missing, or why there is no series."""
+    scrapes: int | None = None
+    """Scrapes of the targets that gave the metric, the next two among them; null where no target is known."""
+    scrapes_failed: int | None = None
+    """Those that the target did not answer."""
+    scrapes_unseen: int | None = None
+    """Those that the source itself missed."""
 
 
 class MetricCoverage(_Strict):
@@ -83,6 +104,9 @@ class MetricCoverage(_Strict):
     hours: tuple[HourCoverage, ...] = ()
     dropped_labels: tuple[str, ...] = ()
     """Names of labels that came with the series and that nobody declared."""
+    replica: int | None = None
+    """Which of the replicas gave it: 0 is ``source.url``, the others as listed; or its place by the sorted values of
+    the replica label. Null where there is but one."""
     outside_vocabulary: dict[str, int] = {}
     """Column name to the number of series whose value became ``other`` or null."""
 

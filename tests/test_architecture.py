@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 DOORS = {
     "prometheus_api_client": {"collector/client.py"},
-    "numba": {"collector/kernels/xor.py", "collector/kernels/grid.py"},
+    "numba": {"collector/kernels/compiled.py"},
     "google_crc32c": {"collector/frames.py"},
     "cramjam": {"collector/remote_read.py"},
     "boto3": {"jobs/store/s3.py"},

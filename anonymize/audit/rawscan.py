@@ -1,7 +1,7 @@
 """The exact search of a finished file for every raw value that the run has seen. Runs while those still exist."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import ANY_TOKEN, TableGrammar
 
 _ROOT: Final = "schema"  # what every Parquet file calls the root of its columns
+_BEGIN: Final = 5
 _FIXED_NAME: Final = re.compile(r"(run-\d+|[0-9a-f]{16})\.parquet")
 """Names that are a number or a hash: whatever they hold of a raw value, they hold by chance."""
 
@@ -25,8 +26,8 @@ def scan_staged(
     """
     raw = frozenset(raw_values)
     words = grammar.public_words | {_ROOT}
-    public = "\n".join(sorted(words))
-    parts = [value for value in raw if value not in public]  # "node" in a column's name is nobody's node
+    parts = _Needles(raw)
+    parts.drop(parts.find("\n".join(sorted(words))))  # "node" in a column's name is nobody's node
     findings = []
     unknown_names = frozenset(name for name in names if not _FIXED_NAME.fullmatch(name))
     for channel in (*read_channels(path), Channel("name", unknown_names)):
@@ -40,7 +41,26 @@ def scan_staged(
     return findings
 
 
-def _count_hits(strings: Iterable[str], raw: frozenset[str], parts: Sequence[str], words: frozenset[str]) -> int:
+class _Needles:
+    """Many values to be looked for in short texts: only those that begin as some part of the text does are tried."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._by_begin: dict[str, list[str]] = {}
+        for value in values:
+            self._by_begin.setdefault(value[:_BEGIN], []).append(value)
+
+    def drop(self, values: Iterable[str]) -> None:
+        """Look for these no longer."""
+        for value in values:
+            self._by_begin[value[:_BEGIN]].remove(value)
+
+    def find(self, text: str) -> list[str]:
+        """Return the values that are a part of the text."""
+        begins = {text[at : at + length] for length in range(1, _BEGIN + 1) for at in range(len(text))}
+        return [value for begin in self._by_begin.keys() & begins for value in self._by_begin[begin] if value in text]
+
+
+def _count_hits(strings: Iterable[str], raw: frozenset[str], parts: _Needles, words: frozenset[str]) -> int:
     hits, rest = 0, []
     for text in strings:
         if text in words:
@@ -51,5 +71,4 @@ def _count_hits(strings: Iterable[str], raw: frozenset[str], parts: Sequence[str
         else:
             hits += text in raw
             rest.append(WRITER.sub("\n", ANY_TOKEN.sub("\n", text)))
-    haystack = "\n".join(rest)
-    return hits + sum(1 for value in parts if value in haystack)
+    return hits + len(parts.find("\n".join(rest)))

@@ -19,6 +19,7 @@ from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
 from anonymize.audit.shapes import find_shapes
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
+from schemas.coverage import REASONS
 from schemas.digest import digest, readable_json
 from schemas.errors import UsageError
 from schemas.manifest import Manifest, ReleaseFile
@@ -216,7 +217,7 @@ class _Audit:
                     "table": Grammar(words=frozenset(name for name, _ in self.known_tables)),
                     "metric": Grammar(words=metrics),
                     "status": Grammar(words=frozenset({"complete", "empty", "partial", "failed"})),
-                    "reason": Grammar(pattern=re.compile(r"[a-z][a-z ]{0,60}")),
+                    "reason": Grammar(words=frozenset(REASONS)),
                 },
             )
         if file.table not in self.tables:

@@ -8,16 +8,19 @@ it does not.
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-from collector.kernels.stats import EXPECTED, HELD, INTERVAL, RECEIVED
+from collector.kernels.compiled import kernel
+from collector.kernels.coverage import count_hours, hour_of
+from collector.kernels.stats import HELD
 from collector.kernels.xor import decode_chunk
 
 STALE: Final = np.uint64(0x7FF0000000000002)
+NO_ROOM: Final = -3
+"""There are more samples than the caller made room for."""
 _DELTAS = 33  # an odd number of gaps is enough for a median
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def order_samples(times, bits, count):
     """Sort samples by time in place where chunks overlap; of equal times the first stays. Returns the count."""
     ordered = True
@@ -39,7 +42,7 @@ def order_samples(times, bits, count):
     return kept
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def median_gap(times, count):
     """Return the median of the first gaps between samples, in milliseconds; 0 without two samples."""
     gaps = min(count - 1, _DELTAS)
@@ -52,47 +55,20 @@ def median_gap(times, count):
     return deltas[gaps // 2]
 
 
-@njit(cache=True, nogil=True)
-def count_expected(times, bits, count, interval, start, end, lookback):
-    """Return how many samples a series should have in ``[start, end)`` while it lived, by its own interval.
-
-    It lived from its first sample (or the window's start, where it has older ones) until a stale marker. One that
-    falls silent without a marker counts as alive, unless for longer than the lookback: then it had ended.
-    """
-    if interval <= 0:
-        return np.int64(0)
-    first = times[0]
-    newest = times[count - 1]
-    if newest < start:
-        return np.int64(0)
-    until = end
-    if bits[count - 1] == STALE:
-        until = newest
-    elif end - newest > lookback:
-        until = newest + interval
-    begin = max(first, start)
-    return max(np.int64(0), (until - begin + interval // 2) // interval)
-
-
-@njit(cache=True, nogil=True)
-def put_on_grid(times, bits, count, start, step, points, lookback, edge, out_times, out_bits, at, stats):
+@kernel
+def put_on_grid(
+    times, bits, count, interval, start, step, points, lookback, edge, bounds, out_times, out_bits, at, hours
+):
     """Write the grid points that see a sample to ``out_times`` and ``out_bits`` from index ``at`` on.
 
-    ``times`` (int64) and ``bits`` (uint64) are ordered; ``stats`` is one row of int64 [STATS]. Returns the next index.
+    ``times`` (int64) and ``bits`` (uint64) are ordered; ``interval`` is the series' own, or 0. Points held for longer
+    than 1.5 of it are added to ``hours``. Returns the next index.
     """
     end = start + points * step
-    interval = median_gap(times, count)
     oldest_allowed = lookback if edge else lookback - 1
     late = 3 * interval // 2 if interval > 0 else lookback
-    received = 0
-    for index in range(count):
-        if start <= times[index] < end and bits[index] != STALE:
-            received += 1
-    held = 0
-    index = 0
-    while index < count and times[index] <= start:
-        index += 1
-    newest = index - 1
+    newest = -1
+    hour = 0
     grid_time = start
     while grid_time < end:
         while newest + 1 < count and times[newest + 1] <= grid_time:
@@ -104,16 +80,24 @@ def put_on_grid(times, bits, count, start, step, points, lookback, edge, out_tim
                 out_bits[at] = bits[newest]
                 at += 1
                 if age > late:
-                    held += 1
+                    hour = hour_of(bounds, hour, grid_time)
+                    hours[hour, HELD] += 1
         grid_time += step
-    stats[RECEIVED] = received
-    stats[EXPECTED] = count_expected(times, bits, count, interval, start, end, lookback)
-    stats[HELD] = held
-    stats[INTERVAL] = interval
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def keep_raw(times, bits, count, start, end, out_times, out_bits, at):
+    """Write the samples in ``[start, end)`` but stale markers, as they are. Returns the next index."""
+    for index in range(count):
+        if start <= times[index] < end and bits[index] != STALE:
+            out_times[at] = times[index]
+            out_bits[at] = bits[index]
+            at += 1
+    return at
+
+
+@kernel
 def grid_series(
     data,
     chunk_begins,
@@ -127,20 +111,29 @@ def grid_series(
     points,
     lookback,
     edge,
+    raw,
+    targets,
+    offsets,
+    scheduled,
+    unseen,
+    target_intervals,
+    bounds,
     out_times,
     out_bits,
     lengths,
-    stats,
+    intervals,
+    hours,
 ):
-    """Decode the chunks of the series ``rows``, in that order, and put each on the grid.
+    """Decode the chunks of the series ``rows``, in that order, put each on the grid, and count it.
 
     ``data`` is uint8 [bytes + PADDING]; ``chunk_begins`` and ``chunk_ends`` (int64 [chunks]) are places in it;
     ``first_chunks`` (int64 [series + 1]) says which chunks are a series'; ``times`` (int64) and ``bits`` (uint64)
-    are scratch for the longest series. ``out_times`` and ``out_bits`` hold up to ``points`` for each row; ``lengths``
-    int64 [rows] and ``stats`` int64 [rows, STATS] are zero. Returns the number of samples written, or the negative
-    code of a broken chunk.
+    are scratch for the longest series. ``targets`` to ``bounds`` are a ``Schedule``. ``out_times`` and ``out_bits``
+    have room for one series more than are written; ``lengths`` and ``intervals`` are int64 [rows], ``hours`` is int64
+    [hours, HOUR_COLUMNS], all zero. Returns how many samples were written, or a negative code.
     """
     at = np.int64(0)
+    end = start + points * step
     for place in range(rows.size):
         series = rows[place]
         count = np.int64(0)
@@ -149,11 +142,40 @@ def grid_series(
             if found < 0:
                 return found
             count += found
-        if count:
-            count = order_samples(times, bits, count)
+        if not count:
+            continue
+        if at + (count if raw else points) > out_times.size:
+            return np.int64(NO_ROOM)
+        count = order_samples(times, bits, count)
+        interval = median_gap(times, count)
+        if raw:
+            after = keep_raw(times, bits, count, start, end, out_times, out_bits, at)
+        else:
             after = put_on_grid(
-                times, bits, count, start, step, points, lookback, edge, out_times, out_bits, at, stats[place]
+                times,
+                bits,
+                count,
+                interval,
+                start,
+                step,
+                points,
+                lookback,
+                edge,
+                bounds,
+                out_times,
+                out_bits,
+                at,
+                hours,
             )
-            lengths[place] = after - at
-            at = after
+        lengths[place] = after - at
+        intervals[place] = interval
+        at = after
+        target = targets[series]
+        first = np.int64(0)
+        last = np.int64(0)
+        if target >= 0:
+            first = offsets[target]
+            last = offsets[target + 1]
+        own = target_intervals[target] if first < last else interval
+        count_hours(times, bits, count, own, scheduled, unseen, first, last, bounds, lookback, hours)
     return at

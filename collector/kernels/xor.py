@@ -8,7 +8,8 @@ Value bits stay integers, so that stale markers and NaN payloads survive.
 from typing import Final
 
 import numpy as np
-from numba import njit
+
+from collector.kernels.compiled import inlined, kernel
 
 TRUNCATED: Final = -1
 """The bit stream ended before the announced number of samples."""
@@ -18,7 +19,7 @@ PADDING: Final = 16
 """Zero bytes that callers put behind the last chunk, so that a 64-bit load never leaves the buffer."""
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def read_bits(data, at, count):
     """Return ``count`` bits (0 to 64) from bit position ``at``, as an unsigned 64-bit integer."""
     if count == 0:
@@ -34,7 +35,7 @@ def read_bits(data, at, count):
     return word >> np.uint64(64 - count)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_uvarint(data, at, end):
     """Return (value, next byte position); the position is negative when the integer is broken."""
     value = np.uint64(0)
@@ -49,7 +50,7 @@ def read_uvarint(data, at, end):
     return value, BAD_VARINT
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_chunk(data, begin, end, times, bits, at):
     """Decode the chunk in ``data[begin:end]`` into ``times`` and ``bits`` from index ``at`` on.
 

@@ -12,8 +12,9 @@ from jobs.config import Settings
 from jobs.parquet import write_table
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
-from jobs.release.coverage import build_coverage, find_gaps
+from jobs.release.coverage import cover_release
 from jobs.release.describe import build_facts, render_privacy, render_quality
+from jobs.release.facts import ReleaseFacts
 from jobs.release.layout import (
     CARD,
     CITATION,
@@ -50,6 +51,7 @@ class BuiltRelease:
     manifest: Manifest
     commits: tuple[CommitRecord, ...]
     """What it was made from."""
+    facts: ReleaseFacts
 
 
 def release_folder(settings: Settings, version: str) -> Path:
@@ -112,7 +114,7 @@ def build_release(
     try:
         for path in (unfinished, cache):
             path.mkdir(parents=True)
-        manifest = _build(settings, version, span, commits, schemas, policy, store, cache, unfinished, progress)
+        manifest, facts = _build(settings, version, span, commits, schemas, policy, store, cache, unfinished, progress)
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     except OSError as error:
@@ -120,7 +122,7 @@ def build_release(
     finally:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return BuiltRelease(folder, manifest, tuple(commits))
+    return BuiltRelease(folder, manifest, tuple(commits), facts)
 
 
 def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
@@ -159,7 +161,7 @@ def _build(
     cache: Path,
     root: Path,
     progress: Progress,
-) -> Manifest:
+) -> tuple[Manifest, ReleaseFacts]:
     written = []
     for done, (name, schema) in enumerate(sorted(schemas.items())):
         progress(done, len(schemas), f"table {name}")
@@ -172,17 +174,18 @@ def _build(
     configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
     ordered = [schema for _, schema in sorted({**configured, **schemas}.items())]
     info = ReleaseInfo(version=version, **settings.release.model_dump())
+    coverage = cover_release(commits, ordered, span, width)
     facts = build_facts(
         info,
         span,
         commits,
         written,
-        find_gaps(commits, ordered, span, width),
+        coverage,
         policy,
         step_ms=span_ms(settings.collection.step),
         window_ms=span_ms(width),
     )
-    write_table(root / COVERAGE, build_coverage(commits, ordered, span, width))
+    write_table(root / COVERAGE, coverage.to_table())
     texts = {
         QUALITY: ("quality", _json(render_quality(facts))),
         PRIVACY: ("privacy", _json(render_privacy(facts))),
@@ -201,7 +204,7 @@ def _build(
     (root / MANIFEST).write_bytes(readable_json(manifest))
     listed = [*files, describe_file(root, MANIFEST, "manifest")]
     (root / SUMS).write_text("".join(f"{f.sha256}  {f.path}\n" for f in sorted(listed, key=lambda f: f.path)), "utf-8")
-    return manifest
+    return manifest, facts
 
 
 def _manifest(

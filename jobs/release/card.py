@@ -16,8 +16,10 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from jobs.release.citation import cite_as_bibtex, cite_as_text, find_license
-from jobs.release.facts import Gap, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.picture import draw_coverage
 from jobs.release.snippets import SNIPPETS, fill_client_snippet
+from schemas.coverage import REASONS
 from schemas.policy import Domain
 from schemas.windows import format_duration
 
@@ -64,6 +66,8 @@ def render_card(facts: ReleaseFacts) -> str:
             gaps=merge_gaps(facts),
             most_gap_lines=MOST_GAP_LINES,
             incomplete=_incomplete_metrics(facts),
+            picture=draw_coverage(facts.hours) if facts.expected else None,
+            meanings=_meanings(facts),
         )
     )
 
@@ -126,11 +130,12 @@ def _join_touching(gaps: Iterable[Gap]) -> list[Gap]:
 
 
 def _name_concerned(concerned: Mapping[str, set[str]], whole: Mapping[str, set[str]]) -> str:
+    concerned = {t: whole.get(t, names) if ALL_METRICS in names else names for t, names in concerned.items()}
     if len(whole) > 1 and all(concerned.get(table, set()) >= metrics for table, metrics in whole.items()):
         return "every table"
     parts = []
     for table, metrics in sorted(concerned.items()):
-        if metrics >= whole.get(table, {""}):
+        if metrics >= whole.get(table, {ALL_METRICS}):
             parts.append(f"all of `{table}`")
         else:
             names = [f"`{name}`" for name in sorted(metrics)]
@@ -145,9 +150,16 @@ def _incomplete_metrics(facts: ReleaseFacts) -> list[tuple[str, MetricFacts]]:
         (table.schema.table, metric)
         for table in facts.tables
         for metric in table.metrics
-        if metric.reasons or metric.received < metric.expected
+        if metric.reasons or metric.missing
     ]
     return sorted(found, key=lambda each: (_known_or_full(metric_coverage(each[1])), each[0], each[1].metric))
+
+
+def _meanings(facts: ReleaseFacts) -> list[tuple[str, str]]:
+    """Return the reasons that the release gives, each with its meaning."""
+    given = {reason for table in facts.tables for metric in table.metrics for reason in metric.reasons}
+    given |= {gap.reason for gap in facts.gaps}
+    return [(reason, meaning) for reason, meaning in REASONS.items() if reason in given]
 
 
 def _known_or_full(share: float | None) -> float:
@@ -155,8 +167,8 @@ def _known_or_full(share: float | None) -> float:
 
 
 def metric_coverage(metric: MetricFacts) -> float | None:
-    """Return received over expected raw samples of one metric, at most 1; ``None`` when nothing was expected."""
-    return min(metric.received, metric.expected) / metric.expected if metric.expected else None
+    """Return which share of a metric's expected raw samples is there; ``None`` when nothing was expected."""
+    return (metric.expected - metric.missing) / metric.expected if metric.expected else None
 
 
 def _fill_snippets(table: TableFacts) -> dict[str, str]:

@@ -1,17 +1,18 @@
 """What is said about a release, computed from what was written: facts, quality.json and privacy.json. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.release.facts import Gap, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.coverage import CoverageRow, ReleaseCoverage
+from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.tables import MetricSums, WrittenTable
 from schemas.commit import CommitRecord
 from schemas.digest import digest
 from schemas.manifest import ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import Metric
-from schemas.windows import Window
+from schemas.windows import Window, from_ms
 
 
 def build_facts(
@@ -19,7 +20,7 @@ def build_facts(
     span: Window,
     commits: Sequence[CommitRecord],
     tables: Sequence[WrittenTable],
-    gaps: tuple[Gap, ...],
+    coverage: ReleaseCoverage,
     policy: Policy,
     *,
     step_ms: int,
@@ -41,14 +42,28 @@ def build_facts(
         key_id=newest.key_id,
         policy=policy,
         policy_digest=newest.policy_digest,
-        tables=tuple(_table_facts(table, commits) for table in tables if table.rows),
-        gaps=gaps,
+        tables=tuple(_table_facts(table, commits, coverage) for table in tables if table.rows),
+        gaps=coverage.gaps,
+        hours=_sum_hours(coverage),
+        estimated=sum(row.estimated for row in coverage.rows) / max(1, len(coverage.rows)),
         raw_values_searched=sum(file.raw_scan.searched for record in commits for file in record.files),
     )
 
 
-def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord]) -> TableFacts:
+def _sum_hours(coverage: ReleaseCoverage) -> tuple[HourFacts, ...]:
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for row in coverage.rows:
+        sums[row.hour][0] += row.expected
+        sums[row.hour][1] += row.missing
+    return tuple(HourFacts(from_ms(hour), *counts) for hour, counts in sorted(sums.items()))
+
+
+def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord], coverage: ReleaseCoverage) -> TableFacts:
     own = [record for record in commits if record.table == table.schema.table]
+    hours: dict[str, list[CoverageRow]] = defaultdict(list)
+    for row in coverage.rows:
+        if row.table == table.schema.table:
+            hours[row.metric].append(row)
     dropped = {name for record in own for metric in record.coverage for name in metric.dropped_labels}
     outside: Counter[str] = Counter()
     for record in own:
@@ -61,7 +76,8 @@ def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord]) -> TableF
         series=table.series,
         data_bytes=sum(file.bytes for file in table.files if file.role == "data"),
         metrics=tuple(
-            _metric_facts(metric, table.metrics.get(metric.name, MetricSums()), own) for metric in table.schema.metrics
+            _metric_facts(metric, table.metrics.get(metric.name, MetricSums()), own, hours[metric.name])
+            for metric in table.schema.metrics
         ),
         entities={name: len(tokens) for name, tokens in sorted(table.entities.items())},
         dropped_labels=tuple(sorted(dropped)),
@@ -69,7 +85,9 @@ def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord]) -> TableF
     )
 
 
-def _metric_facts(metric: Metric, sums: MetricSums, commits: Sequence[CommitRecord]) -> MetricFacts:
+def _metric_facts(
+    metric: Metric, sums: MetricSums, commits: Sequence[CommitRecord], hours: Sequence[CoverageRow]
+) -> MetricFacts:
     own = [found for record in commits for found in record.coverage if found.metric == metric.name]
     intervals = Counter(found.interval_ms for found in own if found.interval_ms)
     return MetricFacts(
@@ -81,9 +99,10 @@ def _metric_facts(metric: Metric, sums: MetricSums, commits: Sequence[CommitReco
         nulls=sums.nulls,
         nans=sums.nans,
         interval_ms=intervals.most_common(1)[0][0] if intervals else None,
-        expected=sum(hour.expected for found in own for hour in found.hours),
-        received=sum(hour.received for found in own for hour in found.hours),
-        reasons=tuple(sorted({found.reason for found in own if found.reason})),
+        expected=sum(hour.expected for hour in hours),
+        received=sum(hour.received for hour in hours),
+        missing=sum(hour.missing for hour in hours),
+        reasons=tuple(sorted({hour.reason for hour in hours if hour.reason})),
     )
 
 
@@ -107,6 +126,7 @@ def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
                         "interval_ms": metric.interval_ms,
                         "expected": metric.expected,
                         "received": metric.received,
+                        "missing": metric.missing,
                         "reasons": list(metric.reasons),
                     }
                     for metric in table.metrics

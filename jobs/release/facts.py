@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from schemas.manifest import Provenance, ReleaseInfo
 from schemas.policy import Policy
@@ -23,10 +24,13 @@ class MetricFacts:
     nans: int
     interval_ms: int | None
     expected: int
-    """Raw samples that the series' scrape intervals would have given; 0 when unknown."""
+    """Raw samples that the scrapes of the series' targets should have given; 0 when unknown."""
     received: int
+    """Raw samples; a target may send more than expected."""
+    missing: int
+    """Raw samples that were expected and not received, summed over hours."""
     reasons: tuple[str, ...]
-    """Why windows of this metric are empty or lack data, each once."""
+    """Why hours of this metric are empty or lack data, each once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,27 @@ class TableFacts:
     outside_vocabulary: Mapping[str, int]
 
 
+ALL_METRICS: Final = "all metrics"
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A span in which a table's metric has no data, with the reason."""
+    """A span in which a table's metric, or ``ALL_METRICS`` of it, has no data, with the reason."""
 
     table: str
     metric: str
     start: datetime
     end: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HourFacts:
+    """What all metrics together had in one hour, in raw samples."""
+
+    start: datetime
+    expected: int
+    missing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,10 @@ class ReleaseFacts:
     policy_digest: str
     tables: tuple[TableFacts, ...]
     gaps: tuple[Gap, ...]
+    hours: tuple[HourFacts, ...]
+    """Every hour of the span, in order."""
+    estimated: float
+    """Which share of the rows of ``coverage.parquet`` is estimated."""
     raw_values_searched: int
     """Raw values searched for in the staged files, summed over files."""
 
@@ -94,8 +114,16 @@ class ReleaseFacts:
         return sum(table.data_bytes for table in self.tables)
 
     @property
+    def expected(self) -> int:
+        """All raw samples that were expected."""
+        return sum(metric.expected for table in self.tables for metric in table.metrics)
+
+    @property
+    def missing(self) -> int:
+        """All raw samples that were expected and not received."""
+        return sum(metric.missing for table in self.tables for metric in table.metrics)
+
+    @property
     def coverage(self) -> float | None:
-        """Received over expected raw samples; ``None`` when nothing was expected or known."""
-        metrics = [metric for table in self.tables for metric in table.metrics]
-        expected = sum(metric.expected for metric in metrics)
-        return sum(min(m.received, m.expected) for m in metrics) / expected if expected else None
+        """Which share of the expected raw samples is there; ``None`` when nothing was expected or known."""
+        return (self.expected - self.missing) / self.expected if self.expected else None

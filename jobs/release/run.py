@@ -24,6 +24,7 @@ class ReleaseResult:
     manifest: Manifest
     report: AuditReport
     received: int
+    """Of the raw samples expected in the span."""
     expected: int
     missing: int
     """Windows of the span that a table lacks."""
@@ -40,6 +41,11 @@ def run_release(
 ) -> ReleaseResult:
     """Build ``version`` from committed snapshots and audit it; raise ``PrivacyError`` when the audit finds anything."""
     check_version(version)
+    if settings.collection.timestamps == "raw":
+        raise PrivacyError(
+            "the snapshots hold the times of the scrapes (collection.timestamps is raw), which tell whose target a "
+            "series is; nothing is released from them: collect with timestamps: grid into a staging store of its own"
+        )
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     published = read_manifests(public)
     if version in published or public.get(f"retractions/{version}.json") is not None:
@@ -53,13 +59,12 @@ def run_release(
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
-    hours = [hour for record in built.commits for metric in record.coverage for hour in metric.hours]
     return ReleaseResult(
         built.folder,
         built.manifest,
         report,
-        received=sum(min(hour.received, hour.expected) for hour in hours),
-        expected=sum(hour.expected for hour in hours),
+        received=built.facts.expected - built.facts.missing,
+        expected=built.facts.expected,
         missing=count_missing(
             built.commits, Window(built.manifest.start, built.manifest.end), settings.collection.window
         ),

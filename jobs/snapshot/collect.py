@@ -1,38 +1,52 @@
 """Collect one table of one window: read, pseudonymise, write sorted runs, read them back, scan, commit."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from anonymize.audit.grammar import build_grammar
 from anonymize.audit.rawscan import scan_staged
 from anonymize.identity import IdentityFrame
 from anonymize.pseudonyms import Pseudonymizer
-from anonymize.transform import Report, TableAnonymizer, source_token
-from anonymize.values import treat_values
-from collector.ahead import read_ahead
-from collector.grid import Grid, Samples, SeriesBlock, split_rows
-from collector.promql import parse_matcher
-from jobs.parquet import Segments, build_row_group, sort_rows
+from anonymize.transform import TableAnonymizer, source_token
+from collector.ahead import read_ahead, read_in_order
+from collector.counts import ReadPlan, Wanted, list_wanted
+from collector.coverage import count_samples
+from collector.grid import Grid, SeriesBlock
+from collector.scrapes import ScrapeTimes
 from jobs.snapshot.commits import data_key
-from jobs.snapshot.coverage import CoverageCounter
 from jobs.snapshot.gaps import MetricFailed
-from jobs.snapshot.runs import GROUP_ROWS, RunStart, RunWriter, begin_run
+from jobs.snapshot.runs import RunStart, RunWriter
+from jobs.snapshot.series import MetricRuns
 from jobs.source import OpenSource, refuse_unframed
-from schemas.arrow import staged_schema
 from schemas.commit import CommitFile, MetricCoverage, RawScan
 from schemas.errors import PrivacyError, SourceError
 from schemas.policy import Policy
-from schemas.table import Metric, TableSchema
+from schemas.table import TableSchema
 from schemas.windows import Window
+
+_Piece = tuple[str, SeriesBlock | None]
+
+PROCESS_BYTES: Final = 320 << 20
+"""What a process takes beside its reads: the libraries, and the row groups on their way into files."""
+READ_BYTES: Final = 64 << 20
+"""What one read in flight may hold: a block that is gathered, one that waits and one in work, with their labels."""
+
+
+def reads_at_once(concurrent_reads: int, memory_bytes: int) -> int:
+    """Return how many reads may be in flight: as many as allowed and as have room, but one at least.
+
+    >>> reads_at_once(4, 512 << 20), reads_at_once(4, 1 << 30), reads_at_once(2, 1)
+    (3, 4, 1)
+    """
+    return max(1, min(concurrent_reads, (memory_bytes - PROCESS_BYTES) // READ_BYTES))
 
 
 @dataclass(frozen=True)
@@ -61,12 +75,12 @@ class TableCollector:
     window: Window
     grid: Grid
     frame: IdentityFrame
+    scrapes: ScrapeTimes
     without: Mapping[str, MetricCoverage] = field(default_factory=dict)
     """Metrics that are not read, with the coverage that says why."""
 
     def collect(self, folder: Path) -> StagedTable:
         """Read every metric and write, scan and name the files; raise ``MetricFailed`` with the first that fails."""
-        report = Report()
         name = self.source.settings.source.name
         anonymizer = TableAnonymizer(
             table=self.table,
@@ -76,102 +90,66 @@ class TableCollector:
             frame=self.frame,
             ignored_labels=self.source.ignored_labels,
         )
+        raw_values = {address for address in self.frame.nodes if len(address) > 4}
         coverage: list[MetricCoverage] = []
-        with RunWriter(folder, self.table) as writer:
-            runs = self._read_runs(anonymizer, report, coverage)
-            with closing(read_ahead(runs, depth=1)) as pieces:
-                for piece in pieces:
-                    if isinstance(piece, RunStart):
-                        writer.begin(piece)
-                    else:
-                        writer.add(piece)
-            writer.close()
-        raw_values = report.raw_values | {address for address in self.frame.nodes if len(address) > 4}
+        with (
+            RunWriter(folder, self.table) as writer,
+            closing(read_ahead(self._read_runs(anonymizer, raw_values, coverage), depth=1)) as pieces,
+        ):
+            for piece in pieces:
+                if isinstance(piece, RunStart):
+                    writer.begin(piece)
+                else:
+                    writer.add(piece)
         files = {path: self._scan(path, rows, raw_values) for path, rows in writer.files.items()}
-        return StagedTable(self.table, source_token(self.pseudonymizer, name), files, self._all_metrics(coverage))
+        coverage = sorted((*coverage, *self.without.values()), key=lambda entry: entry.metric)
+        return StagedTable(self.table, source_token(self.pseudonymizer, name), files, tuple(coverage))
 
     def _read_runs(
-        self, anonymizer: TableAnonymizer, report: Report, coverage: list[MetricCoverage]
+        self, anonymizer: TableAnonymizer, raw_values: set[str], coverage: list[MetricCoverage]
     ) -> Iterator[RunStart | pa.RecordBatch]:
-        """Yield the sorted runs of all metrics: what begins one, then its row groups."""
-        with closing(read_ahead(self._read_metrics(), depth=1)) as pieces:
-            for metric, group in groupby(pieces, key=lambda piece: piece[0]):
-                counter = CoverageCounter(self.grid)
-                own = Report()
-                seen: set[str] = set()
+        """Yield the sorted runs of all metrics; note every raw value seen, and how each metric ended."""
+        listed = list_wanted(self.table, self.source.matchers)
+        wanted = {each.metric: each for each in listed if each.metric not in self.without}
+        with closing(self._read_metrics(tuple(wanted.values()))) as pieces:
+            for name, group in groupby(pieces, key=lambda piece: piece[0]):
+                runs = MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes)
                 try:
                     for _, block in group:
                         if block is not None:
-                            yield from self._read_run(metric, block, anonymizer, own, counter, seen)
+                            if self._names_hosts:
+                                refuse_unframed(self.frame, self.table.table)
+                            yield from runs.make(block)
+                    self._estimate_received(wanted[name], runs)
                 except SourceError as error:
-                    raise MetricFailed(metric.name, error) from None
-                coverage.append(
-                    counter.result(
-                        metric.name, dropped_labels=own.dropped_labels, outside_vocabulary=own.outside_vocabulary
-                    )
-                )
-                report.raw_values |= own.raw_values
+                    raise MetricFailed(name, error) from None
+                replica = self.source.reader.serving(name, self.grid).replica
+                coverage.append(runs.coverage().model_copy(update={"replica": replica}))
+                raw_values |= runs.report.raw_values
 
-    def _read_run(
-        self,
-        metric: Metric,
-        block: SeriesBlock,
-        anonymizer: TableAnonymizer,
-        report: Report,
-        counter: CoverageCounter,
-        seen: set[str],
-    ) -> Iterator[RunStart | pa.RecordBatch]:
-        if self._names_hosts:
-            refuse_unframed(self.frame, self.table.table)
-        columns = anonymizer.make_columns(metric.name, block.labels.columns(), len(block), report)
-        order = sort_rows(columns, self.table)
-        start: RunStart | None = None
-        for rows in split_rows(order, points=self.grid.points, most=GROUP_ROWS):
-            samples = block.decode(rows)
-            counter.add(samples)
-            if not len(samples.timestamps):
-                continue
-            segments = self._publishable(metric, columns.take(rows), samples, seen)
-            if start is None:
-                start = begin_run(metric.name, most_rows=len(block) * self.grid.points, values=segments.values)
-                yield start
-            yield build_row_group(segments, self._schema, {"metric": metric.name})
+    def _read_metrics(self, wanted: Sequence[Wanted]) -> Generator[_Piece, None, None]:
+        """Yield the blocks of every metric, one metric behind another, each begun by a piece without a block."""
+        limits = self.source.settings.limits
+        plan = self.source.reader.plan(wanted, self.grid, most=limits.max_series_per_read)
+        reads: list[Callable[[], Iterator[_Piece]]] = [partial(self._read_metric, each, plan) for each in wanted]
+        return read_in_order(reads, at_once=reads_at_once(limits.concurrent_reads, limits.memory))
 
-    def _read_metrics(self) -> Iterator[tuple[Metric, SeriesBlock | None]]:
-        """Yield the blocks of every metric, one metric after another; one without series comes with no block."""
-        wanted = [metric for metric in self.table.metrics if metric.name not in self.without]
-        for metric in sorted(wanted, key=lambda metric: metric.name):
-            yield metric, None
-            matchers = (*self.source.matchers, *map(parse_matcher, metric.match))
-            for block in self.source.reader.read(metric.name, matchers, self.grid):
-                yield metric, block
+    def _read_metric(self, wanted: Wanted, plan: ReadPlan) -> Iterator[_Piece]:
+        yield wanted.metric, None
+        parts = plan.parts(wanted.metric)
+        for block in self.source.reader.read(wanted.metric, wanted.matchers, self.grid, parts):
+            yield wanted.metric, block
 
-    def _all_metrics(self, read: list[MetricCoverage]) -> tuple[MetricCoverage, ...]:
-        return tuple(sorted((*read, *self.without.values()), key=lambda entry: entry.metric))
-
-    @cached_property
-    def _schema(self) -> pa.Schema:
-        return staged_schema(self.table)
+    def _estimate_received(self, wanted: Wanted, runs: MetricRuns) -> None:
+        """Count the raw samples of a metric that came by the query API, which shows grid points alone."""
+        serving = self.source.reader.serving(wanted.metric, self.grid)
+        if serving.reader.path == "http":
+            matchers = (*wanted.matchers, *serving.matchers)
+            runs.counter.estimate(count_samples(serving.reader.api, wanted.metric, matchers, self.grid))
 
     @property
     def _names_hosts(self) -> bool:
         return any(column.identity and self.policy.domains[column.identity].unmatched for column in self.table.labels)
-
-    def _publishable(self, metric: Metric, columns: pa.RecordBatch, samples: Samples, seen: set[str]) -> Segments:
-        """Return the samples of some series as they are published; ``seen`` are the metric's series so far."""
-        alive = np.flatnonzero(samples.lengths)  # a dictionary must not hold what no row shows
-        if len(alive) < len(columns):
-            columns = columns.take(alive)
-        names: list[Any] = columns.column("series_id").to_pylist()
-        before = len(seen)
-        seen.update(names)
-        if len(seen) != before + len(names):
-            raise SourceError(
-                f"{metric.name}: two series differ in nothing but external or replica labels; "
-                "take a replica label out of the source with source.match"
-            )
-        values, valid = treat_values(metric.value, samples.values, samples.timestamps)
-        return Segments(columns, samples.lengths[alive], samples.timestamps, values, valid)
 
     def _scan(self, path: Path, rows: int, raw_values: set[str]) -> CommitFile:
         """Hash a finished file and search it for every raw value, as it lies on the disk."""

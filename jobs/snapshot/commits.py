@@ -32,6 +32,7 @@ def wanted_description(collection: Collection) -> StoreDescription:
         window_ms=span_ms(collection.window),
         step_ms=span_ms(collection.step),
         lookback_ms=span_ms(collection.lookback),
+        timestamps=collection.timestamps,
     )
 
 
@@ -49,6 +50,11 @@ def check_description(store: Store, wanted: StoreDescription) -> None:
         raise StoreError(f"{_DESCRIPTION} in {store.url} is not the description of a store") from None
     if found == wanted:
         return
+    if found.timestamps != wanted.timestamps:
+        raise UsageError(
+            f"{store.url} holds snapshots with {found.timestamps} timestamps, collection.timestamps says "
+            f"{wanted.timestamps}; set it back, or name another staging store"
+        )
     for name in ("window_ms", "step_ms", "lookback_ms"):
         old, new = getattr(found, name), getattr(wanted, name)
         if old != new:

@@ -1,58 +1,138 @@
-"""Count what a metric's series had in one window against what they should have had."""
+"""Count what a metric's series had in one window against what they should have had, hour by hour, and say why not."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.grid import Grid, Samples
-from collector.kernels.stats import EXPECTED, HELD, INTERVAL, RECEIVED
+from collector.kernels.stats import EXPECTED, HELD, HOUR_COLUMNS, RECEIVED
+from collector.scrapes import FAILED, SCRAPE_MADE, SUCCEEDED, UNSEEN, ScrapeTimes
 from schemas.commit import HourCoverage, MetricCoverage
+from schemas.coverage import TARGET_ABSENT, HourReason
+from schemas.hours import cut_at_hours
 from schemas.windows import from_ms
+
+Ints = npt.NDArray[np.int64]
 
 
 class CoverageCounter:
-    """Sums over the blocks of one metric."""
+    """Sums over the series of one metric. ``scrapes`` are those of the source in the window."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, scrapes: ScrapeTimes) -> None:
         self._grid = grid
+        self._scrapes = scrapes
+        cuts = cut_at_hours(grid.start_ms, grid.end_ms)
+        self._bounds = np.array(cuts, dtype=np.int64)
         self._series = 0
-        self._points = 0
-        self._sums = np.zeros(3, dtype=np.int64)
+        self._points = np.zeros(len(cuts) - 1, dtype=np.int64)
+        self._hours = np.zeros((len(cuts) - 1, HOUR_COLUMNS), dtype=np.int64)
+        self._series_of = np.zeros(scrapes.targets, dtype=np.int64)
         self._intervals: Counter[int] = Counter()
+        self._estimated = False
 
-    def add(self, samples: Samples) -> None:
-        """Count some series."""
-        self._series += int(np.count_nonzero(samples.lengths))
-        self._points += len(samples.timestamps)
-        self._sums += samples.stats[:, [EXPECTED, RECEIVED, HELD]].sum(axis=0)
+    def add(self, samples: Samples, targets: npt.NDArray[np.int32]) -> None:
+        """Count some series, decoded by the schedule of the same scrapes; ``targets`` (int32 [series]) are theirs."""
+        alive = samples.lengths > 0
+        self._series += int(np.count_nonzero(alive))
+        self._points += count_in_hours(samples.timestamps, self._bounds)
+        self._hours += samples.hours
+        known = targets[alive & (targets >= 0)]
+        self._series_of += np.bincount(known, minlength=len(self._series_of))
+        # grid points don't tell an interval, the target does; -1, unknown, is the last
+        of_targets = np.append(self._scrapes.intervals, 0)[targets]
+        intervals = np.where(samples.intervals > 0, samples.intervals, of_targets)
         # scrapes jitter by milliseconds, intervals are whole seconds
-        intervals, counts = np.unique((samples.stats[:, INTERVAL] + 500) // 1000 * 1000, return_counts=True)
-        self._intervals.update(dict(zip(intervals.tolist(), counts.tolist(), strict=True)))
+        found, counts = np.unique((intervals + 500) // 1000 * 1000, return_counts=True)
+        self._intervals.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+
+    def estimate(self, received: Ints) -> None:
+        """Take the samples received (int64 [hours]) from elsewhere: the series added are known by grid points only."""
+        self._estimated = True
+        self._hours[:, RECEIVED] = received
 
     def result(
         self, metric: str, *, dropped_labels: Collection[str], outside_vocabulary: Mapping[str, int]
     ) -> MetricCoverage:
         """Return how the metric ended. A metric without series is empty, with its reason."""
-        expected, received, held = map(int, self._sums)
+        hours = tuple(self._hour(metric, number) for number in range(len(self._points)))
+        reasons = Counter(hour.reason for hour in hours if hour.reason)
+        reason = reasons.most_common(1)[0][0] if reasons else TARGET_ABSENT
         del self._intervals[0]
         common = self._intervals.most_common(1)
         return MetricCoverage(
             metric=metric,
             status="complete" if self._series else "empty",
-            reason=None if self._series else "no series in this window",
+            reason=None if self._series else reason,
             series=self._series,
-            rows=self._points,
+            rows=int(self._points.sum()),
             interval_ms=common[0][0] if common else None,
-            hours=(
-                HourCoverage(
-                    start=from_ms(self._grid.start_ms),
-                    expected=expected,
-                    received=received,
-                    held=held,
-                    points=self._points,
-                ),
-            ),
+            hours=hours,
             dropped_labels=tuple(sorted(dropped_labels)),
             outside_vocabulary=dict(outside_vocabulary),
         )
+
+    def _hour(self, metric: str, number: int) -> HourCoverage:
+        expected, received, held = (int(self._hours[number, column]) for column in (EXPECTED, RECEIVED, HELD))
+        counted = HourCoverage(
+            start=from_ms(int(self._bounds[number])),
+            expected=expected,
+            received=received,
+            held=None if self._estimated else held,
+            points=int(self._points[number]),
+            estimated=self._estimated,
+        )
+        by_target = self._scrapes.counts[:, number]
+        own = by_target[self._series_of > 0].sum(axis=0)
+        lost = self._series_of @ by_target
+        known = bool(self._series_of.any())
+        if expected or received:
+            failed = 0 if metric in SCRAPE_MADE else int(lost[FAILED])  # a failed scrape is what such a metric tells
+            reason = explain_loss(max(0, expected - received), unseen=int(lost[UNSEEN]), failed=failed)
+        else:
+            reason = explain_absence(own if own.any() else by_target.sum(axis=0))
+        return counted.model_copy(
+            update={
+                "reason": reason,
+                "scrapes": int(own.sum()) if known else None,
+                "scrapes_failed": int(own[FAILED]) if known else None,
+                "scrapes_unseen": int(own[UNSEEN]) if known else None,
+            }
+        )
+
+
+def count_in_hours(timestamps: Ints, bounds: Ints) -> Ints:
+    """Return how many instants lie in each hour: int64 [hours]. All lie in one."""
+    if len(bounds) == 2:
+        return np.array([len(timestamps)], dtype=np.int64)
+    return np.bincount(np.searchsorted(bounds, timestamps, "right") - 1, minlength=len(bounds) - 1)
+
+
+def explain_loss(missing: int, *, unseen: int, failed: int) -> HourReason | None:
+    """Return what cost most samples, of those that are missing and those that no failed scrape could give.
+
+    ``unseen`` and ``failed`` are scrapes, counted for each series of their target.
+
+    >>> [explain_loss(10, unseen=unseen, failed=failed) for unseen, failed in ((8, 0), (0, 90), (2, 0))]
+    ['source down', 'target down', 'scrape incomplete']
+    """
+    by_source = min(missing, unseen)
+    losses: dict[HourReason, int] = {
+        "source down": by_source,
+        "target down": failed,
+        "scrape incomplete": missing - by_source,
+    }
+    most = max(losses, key=lambda reason: losses[reason])
+    return most if losses[most] else None
+
+
+def explain_absence(scrapes: Ints) -> HourReason:
+    """Return why a metric has no sample, from how many scrapes SUCCEEDED, FAILED and were UNSEEN: its own or all.
+
+    >>> [explain_absence(np.array(scrapes)) for scrapes in ([0, 0, 240], [0, 240, 0], [9, 0, 0])]
+    ['source down', 'target down', 'target absent']
+    """
+    if scrapes[SUCCEEDED]:
+        return "target absent"
+    return "target down" if scrapes[FAILED] else "source down"

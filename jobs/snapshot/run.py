@@ -5,8 +5,8 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,13 +15,16 @@ from anonymize.identity import IdentityFrame
 from anonymize.keys import KeyRing, PseudonymKey, read_ring
 from anonymize.pseudonyms import Pseudonymizer
 from collector.grid import Grid, make_grid
-from collector.plan import plan_windows
+from collector.pace import Timing
+from collector.plan import is_last_chance, plan_windows, time_to_heal
+from collector.scrapes import ScrapeTimes, no_scrapes
 from jobs.config import Settings
 from jobs.snapshot.collect import StagedTable, TableCollector
 from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
+from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
 from jobs.source import OpenSource, open_source
 from jobs.store import Store, open_store
-from schemas.commit import CommitRecord, Span
+from schemas.commit import CommitRecord, MetricCoverage, Span
 from schemas.digest import digest
 from schemas.errors import (
     CommitConflict,
@@ -54,6 +57,9 @@ class SnapshotResult:
     bytes: int = 0
     due: int = 0
     failures: list[str] = field(default_factory=list)
+    """What was not committed and stays due."""
+    gaps: list[str] = field(default_factory=list)
+    """Metrics that were left out of committed windows, since no later run could have read them."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ def run_snapshot(
     settings: Settings,
     *,
     clock: Callable[[], datetime],
+    timing: Timing | None = None,
     span: Window | None = None,
     only: Sequence[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
@@ -131,31 +138,51 @@ def run_snapshot(
 ) -> SnapshotResult:
     """Collect and commit everything that is due; raise what stopped it after keeping all that was committed.
 
-    ``stop`` is asked between windows: a service that is told to end does so with its progress kept.
+    ``limits.deadline``, as ``timing`` tells the time, and ``stop`` end a run wherever it is, a read included: what is
+    in work then is not committed. A service that is told to end does so with its progress kept.
     """
+    given = timing or Timing()
+    end = given.stopwatch() + settings.limits.deadline.total_seconds()
+    timing = replace(given, remaining_seconds=lambda: 0.0 if stop() else end - given.stopwatch())
+    result = SnapshotResult()
+    try:
+        _take_snapshot(settings, timing, result, clock=clock, span=span, only=only, progress=progress)
+    except DeadlineReached:
+        why = "told to stop" if stop() else f"limits.deadline {format_duration(settings.limits.deadline)} reached"
+        kept = f"{result.commits} of {result.due} commits are kept" if result.due else "nothing was begun"
+        raise DeadlineReached(f"{why}; {kept}, the next run goes on") from None
+    return result
+
+
+def _take_snapshot(
+    settings: Settings,
+    timing: Timing,
+    result: SnapshotResult,
+    *,
+    clock: Callable[[], datetime],
+    span: Window | None,
+    only: Sequence[str],
+    progress: Callable[[int, int, str], None],
+) -> None:
     started = clock()
     tables = choose_tables(settings, only)
     policy = read_policy(settings.privacy.policy)
     ring = read_ring(settings.privacy.key_file)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-    source = open_source(settings, now=started)
+    source = open_source(settings, now=started, timing=timing)
     oldest = source.oldest(now=started, span=span)
     ensure_description(store, wanted_description(settings.collection))
     plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
-    run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16))
-    run.result.due = plan.commits
+    result.due = plan.commits
+    run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16), timing, result)
+    run.heals_for = time_to_heal(
+        retention=source.server.retention, max_catch_up=settings.collection.max_catch_up, span=span
+    )
     for done, (window, due) in enumerate(plan.windows):
         progress(done, len(plan.windows), str(window))
-        late = clock() - started > settings.limits.deadline
-        if late or stop():
-            why = f"limits.deadline {format_duration(settings.limits.deadline)} reached" if late else "told to stop"
-            raise DeadlineReached(
-                f"{why}; {run.result.commits} of {plan.commits} commits are kept, the next run goes on"
-            )
         run.collect_window(window, due)
     progress(len(plan.windows), len(plan.windows), "done")
     run.raise_failures()
-    return run.result
 
 
 @dataclass
@@ -169,12 +196,18 @@ class _Run:
     ring: KeyRing
     clock: Callable[[], datetime]
     run: str
+    timing: Timing = field(default_factory=Timing)
     result: SnapshotResult = field(default_factory=SnapshotResult)
+    heals_for: timedelta | None = None
+    """How long after its start a window that failed may be tried again."""
     errors: list[SourceError | CommitConflict | PrivacyError] = field(default_factory=list)
     dead_windows: int = 0
 
     def collect_window(self, window: Window, tables: Sequence[TableSchema]) -> None:
-        """Collect the tables of one window; a table that fails leaves the others be."""
+        """Collect the tables of one window; a table that fails leaves the others be.
+
+        Raise ``DeadlineReached`` when the time is up before the last of them.
+        """
         key = self.ring.key_for(window)
         collection = self.settings.collection
         grid = make_grid(
@@ -182,22 +215,36 @@ class _Run:
             step_ms=span_ms(collection.step),
             lookback_ms=span_ms(collection.lookback),
             includes_edge=self.source.server.lookback_includes_edge,
+            raw=collection.timestamps == "raw",
         )
         before = self.result.commits
+        self.timing.check()
+        pseudonymizer = Pseudonymizer(key)
         try:
             frame = self.source.read_frame(grid)
+            scrapes = self.source.read_scrapes(grid)
         except SourceError as error:
-            self._fail(window, "all tables", error)
+            if self._is_lost(window):
+                unknown = no_scrapes(grid)
+                for table in tables:
+                    without = {each.name: leave_out(each.name, window, NO_IDENTITIES) for each in table.metrics}
+                    self._collect_table(table, window, grid, IdentityFrame(), unknown, key, pseudonymizer, without)
+            else:
+                self._fail(window, "all tables", error)
         else:
-            pseudonymizer = Pseudonymizer(key)
             for table in tables:
-                self._collect_table(table, window, grid, frame, key, pseudonymizer)
+                self.timing.check()
+                self._collect_table(table, window, grid, frame, scrapes, key, pseudonymizer, {})
         self.result.windows += self.result.commits > before
         self.dead_windows = 0 if self.result.commits > before else self.dead_windows + 1
         if self.dead_windows >= _DEAD_WINDOWS:
             if not self._source_answers():
                 self.raise_failures()
             self.dead_windows = 0  # it answers: these windows fail by themselves, and must not starve the others
+
+    def _is_lost(self, window: Window) -> bool:
+        """Return whether what fails in this window now would be lost with it, although the source is there."""
+        return is_last_chance(window, now=self.clock(), kept=self.heals_for) and self._source_answers()
 
     def _source_answers(self) -> bool:
         try:
@@ -212,26 +259,51 @@ class _Run:
         window: Window,
         grid: Grid,
         frame: IdentityFrame,
+        scrapes: ScrapeTimes,
         key: PseudonymKey,
         pseudonymizer: Pseudonymizer,
+        without: dict[str, MetricCoverage],
     ) -> None:
-        collector = TableCollector(self.source, table, self.policy, pseudonymizer, window, grid, frame)
+        """Collect and commit a table, but for the metrics ``without``; those that fail join them at the last chance."""
+        collector = TableCollector(
+            self.source, table, self.policy, pseudonymizer, window, grid, frame, scrapes, without
+        )
         with _private_folder(self.settings.work_dir) as folder:
             try:
                 staged = collector.collect(folder)
                 put_files(self.store, {file.path: path for path, file in staged.files.items()})
                 commit(self.store, self._record(staged, window, key))
+            except MetricFailed as failed:
+                if failed.metric in without or not self._is_lost(window):
+                    self._fail(window, f"table {table.table}", failed.error)
+                    return
+                gap = leave_out(failed.metric, window, reason_of(failed.error))
             except (SourceError, CommitConflict, PrivacyError) as error:
                 self._fail(window, f"table {table.table}", error)
                 return
             except (OSError, pa.ArrowException) as error:  # its text may hold a value, its type cannot
                 what = getattr(error, "strerror", None) or type(error).__name__
                 raise StoreError(f"a staged file cannot be written in {self.settings.work_dir}: {what}") from None
+            else:
+                self._count(staged, window)
+                return
+        # the rows of a metric that broke off are in the files already: only a new beginning leaves it out
+        self._collect_table(table, window, grid, frame, scrapes, key, pseudonymizer, {**without, gap.metric: gap})
+
+    def _count(self, staged: StagedTable, window: Window) -> None:
+        table = staged.table.table
         self.result.commits += 1
         self.result.rows += staged.rows
         self.result.series += sum(metric.series for metric in staged.coverage)
         self.result.bytes += sum(file.bytes for file in staged.files.values())
-        logger.info("window committed", extra={"window": str(window), "table": table.table, "rows": staged.rows})
+        logger.info("window committed", extra={"window": str(window), "table": table, "rows": staged.rows})
+        for metric in staged.coverage:
+            if metric.status in ("partial", "failed"):
+                self.result.gaps.append(f"table {table}, window {window}, metric {metric.metric}: {metric.reason}")
+                logger.warning(
+                    "window committed with a gap",
+                    extra={"window": str(window), "table": table, "metric": metric.metric},
+                )
 
     def _record(self, staged: StagedTable, window: Window, key: PseudonymKey) -> CommitRecord:
         source = self.settings.source

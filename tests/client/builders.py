@@ -335,7 +335,11 @@ def _coverage() -> pa.Table:
             "points": 120,
             "held": 0,
             "status": "partial" if hour == 3 else "complete",
-            "reason": "source_down" if hour == 3 else None,
+            "reason": "source down" if hour == 3 else None,
+            "estimated": False,
+            "scrapes": 120,
+            "scrapes_failed": 0,
+            "scrapes_unseen": 60 if hour == 3 else 0,
         }
         for table in tables()
         for metric in table.metrics
@@ -352,6 +356,10 @@ def _coverage() -> pa.Table:
         "held": pa.int64(),
         "status": pa.string(),
         "reason": pa.string(),
+        "estimated": pa.bool_(),
+        "scrapes": pa.int64(),
+        "scrapes_failed": pa.int64(),
+        "scrapes_unseen": pa.int64(),
     }
     return pa.Table.from_pylist(rows, schema=pa.schema([pa.field(name, kind) for name, kind in kinds.items()]))
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.client import QueryApi, read_series
+from collector.client import QueryApi
 from collector.connection import Access, Connection
 from collector.grid import Grid
+from collector.http_read import read_series
 from collector.promql import Matcher
 from collector.remote_read import read_series as remote_read_series
 from demo.servers import find_free_port
@@ -52,7 +53,7 @@ def token_file(tmp_path: Path) -> Path:
         (Answer(BODY.encode(), status=401), "answered 401; the token or password is missing, wrong or expired"),
         (Answer(BODY.encode(), status=403), "answered 403; the token or password is missing, wrong or expired"),
         (Answer(BODY.encode(), status=404), "answered 404; wanted the base URL|serves no remote read"),
-        (Answer(BODY.encode(), status=422), "answered 422$"),
+        (Answer(BODY.encode(), status=422), "answered 422: the query failed or is over a limit of the server"),
         (Answer(BODY.encode(), status=500), "answered 500$"),
         (Answer(BODY.encode(), status=503), "answered 503$"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.grid import DecodedBlock, Grid, Samples, make_grid
-from collector.kernels.grid import grid_series, order_samples, put_on_grid
-from collector.kernels.stats import EXPECTED, HELD, INTERVAL, RECEIVED, STATS
-from collector.kernels.xor import PADDING, TRUNCATED
+from collector.grid import Grid, Samples, make_grid, split_rows
+from collector.kernels.grid import order_samples
+from collector.kernels.stats import EXPECTED, HELD, RECEIVED
 from collector.labels import LabelSets
+from collector.remote_pb2 import Chunk
+from collector.remote_read import EncodedBlock, Gatherer
+from schemas.errors import SourceError
 from schemas.windows import Window
 from tests.collector.gorilla import encode_chunk, split_chunks
 from tests.collector.hostile import STALE, to_bits
@@ -98,9 +101,9 @@ def test_overlapping_chunks_are_brought_in_order(samples: RawSamples, wanted: Ra
     ],
 )
 def test_samples_are_counted(samples: RawSamples, received: int, expected: int, held: int, interval: int) -> None:
-    _, _, stats = _put(samples, Grid(0, 20 * STEP, STEP, LOOKBACK, lookback_includes_edge=True))
+    _, _, counts = _put(samples, Grid(0, 20 * STEP, STEP, LOOKBACK, lookback_includes_edge=True))
 
-    assert stats[[RECEIVED, EXPECTED, HELD, INTERVAL]].tolist() == [received, expected, held, interval]
+    assert counts == [received, expected, held, interval]
 
 
 def test_many_series_of_many_chunks_are_put_each_on_its_row() -> None:
@@ -108,11 +111,10 @@ def test_many_series_of_many_chunks_are_put_each_on_its_row() -> None:
     series = [[(n * STEP, to_bits(row * 1000.0 + n)) for n in range(400)] for row in range(3)]
     chunks = [split_chunks(samples) for samples in (series[0], [], series[1], series[2])]  # one has none
 
-    found, lengths, bits = _grid_all(chunks, grid)
+    found = _grid_all(chunks, grid)
 
-    assert (found, lengths) == (1200, [400, 0, 400, 400])
-    for row, samples in zip((0, 2, 3), series, strict=True):
-        assert bits[row] == [bits for _, bits in samples]
+    assert found.lengths.tolist() == [400, 0, 400, 400]
+    assert found.values.view(np.uint64).tolist() == [bits for samples in series for _, bits in samples]
 
 
 def test_one_broken_chunk_among_many_is_told() -> None:
@@ -120,7 +122,8 @@ def test_one_broken_chunk_among_many_is_told() -> None:
     chunks = [split_chunks([(n * STEP, n * n) for n in range(240)]) for _ in range(3)]
     chunks[1][1] = chunks[1][1][:-1]
 
-    assert _grid_all(chunks, grid)[0] == TRUNCATED
+    with pytest.raises(SourceError, match="a chunk ends before its announced samples do"):
+        _grid_all(chunks, grid)
 
 
 def test_a_window_of_broken_steps_is_refused() -> None:
@@ -133,9 +136,7 @@ def test_a_window_of_broken_steps_is_refused() -> None:
 
 
 def test_raw_series_show_no_labels_and_stay_in_their_process() -> None:
-    none = np.zeros(1, dtype=np.int64)
-    samples = Samples(none, none[:0], np.zeros(0), np.zeros((1, STATS), dtype=np.int64))
-    block = DecodedBlock(LabelSets([{"namespace": "payroll"}]), samples)
+    block = _block([[(0, ONE)]], Grid(0, STEP, STEP, LOOKBACK, lookback_includes_edge=True), labels={"ns": "payroll"})
 
     assert "payroll" not in repr(block) + repr(block.labels)
     for raw in (block, block.labels):
@@ -143,16 +144,65 @@ def test_raw_series_show_no_labels_and_stay_in_their_process() -> None:
             raw.__reduce__()
 
 
-def test_decoded_samples_are_given_in_the_order_asked_for() -> None:
-    """Both ways to read give samples in the order of tokens, which only the caller knows."""
-    lengths = np.array([2, 0, 3], dtype=np.int64)
-    stats = np.arange(3 * STATS).reshape(3, STATS)
-    block = DecodedBlock(LabelSets([{}, {}, {}]), Samples(lengths, np.arange(5), np.arange(5.0), stats))
+def test_samples_are_decoded_in_the_order_asked_for() -> None:
+    """The order is that of tokens, which only the caller knows; so samples need never be moved."""
+    grid = Grid(0, 4 * STEP, STEP, STEP, lookback_includes_edge=False)
+    series = [[(n * STEP, to_bits(10.0 * row + n)) for n in range(row)] for row in range(4)]
+    block = _block(series, grid)
 
-    found = block.decode(np.array([2, 1, 0]))
+    found = block.decode(np.array([3, 0, 2]))
 
-    assert (found.lengths.tolist(), found.timestamps.tolist()) == ([3, 0, 2], [2, 3, 4, 0, 1])
-    assert (found.values.tolist(), found.stats[:, 0].tolist()) == ([2, 3, 4, 0, 1], [2 * STATS, STATS, 0])
+    assert found.lengths.tolist() == [3, 0, 2]
+    assert found.values.tolist() == [30, 31, 32, 20, 21]
+    assert found.timestamps.tolist() == [0, STEP, 2 * STEP, 0, STEP]
+    assert (block.most >= [0, 1, 2, 3]).all()
+
+
+def test_raw_samples_keep_the_times_of_their_scrapes_and_no_stale_marker() -> None:
+    """For private use: every sample of the window, both edges right, once."""
+    grid = Grid(STEP, 3 * STEP, STEP, LOOKBACK, lookback_includes_edge=True, raw=True)
+    samples = [
+        (STEP - 1, 1),
+        (STEP, 2),
+        (STEP + 7, STALE + 1),
+        (2 * STEP + 11, STALE),
+        (3 * STEP - 1, 3),
+        (3 * STEP, 4),
+    ]
+
+    found = _block([samples, samples], grid).decode_all()
+
+    assert found.lengths.tolist() == [3, 3]
+    assert found.timestamps.tolist() == [STEP, STEP + 7, 3 * STEP - 1] * 2
+    assert found.values.view(np.uint64).tolist() == [2, STALE + 1, 3] * 2
+
+
+def test_samples_of_other_times_than_the_server_said_are_refused() -> None:
+    """Room is made by what the server says of a chunk; a lie must not write beyond it."""
+    grid = Grid(0, 400 * STEP, STEP, LOOKBACK, lookback_includes_edge=True)
+    gatherer = Gatherer(grid, "made up")
+    chunk = Chunk(
+        type=Chunk.XOR, data=encode_chunk([(n * STEP, ONE) for n in range(100)]), min_time_ms=1, max_time_ms=2
+    )
+    for row in range(40):
+        gatherer.add((("row", str(row)),), [chunk])
+    block = gatherer.take()
+
+    with pytest.raises(SourceError, match="of other times than the server said"):
+        block.decode_all()
+
+
+@pytest.mark.parametrize(
+    ("most", "pieces"), [([10, 10, 10, 10], [2, 2]), ([100, 1, 1], [1, 2]), ([0, 0], [2]), ([], [0])]
+)
+def test_rows_are_cut_by_what_they_may_hold(most: list[int], pieces: list[int]) -> None:
+    """Ten short-lived pods take the room of one that lives on."""
+    rows = np.arange(len(most))
+
+    found = split_rows(rows, np.array(most, dtype=np.int64), at_once=20)
+
+    assert [len(piece) for piece in found] == pieces
+    assert np.concatenate(found).tolist() == rows.tolist()
 
 
 @given(sets=st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "x", "y", "z"])), max_size=8))
@@ -168,63 +218,39 @@ def test_labels_by_columns_are_the_labels_given(sets: list[dict[str, str]]) -> N
     assert all(len(set(values)) == len(values) for _, values in columns.values())
 
 
-def _put(samples: RawSamples, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values and presence by grid point, and the statistics."""
-    out_times = np.zeros(grid.points, dtype=np.int64)
-    out_bits = np.zeros(grid.points, dtype=np.uint64)
-    stats = np.zeros(STATS, dtype=np.int64)
-    times = np.array([time for time, _ in samples], dtype=np.int64)
-    bits = np.array([bits for _, bits in samples], dtype=np.uint64)
-    found = put_on_grid(
-        times,
-        bits,
-        len(samples),
-        grid.start_ms,
-        grid.step_ms,
-        grid.points,
-        grid.lookback_ms,
-        grid.lookback_includes_edge,
-        out_times,
-        out_bits,
-        0,
-        stats,
-    )
-    present = np.isin(grid.timestamps, out_times[:found])
+def _put(samples: RawSamples, grid: Grid) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Return values and presence by grid point, and what was counted: received, expected, held, interval."""
+    found = _block([samples], grid).decode_all()
+    present = np.isin(grid.timestamps, found.timestamps)
     values = np.zeros(grid.points, dtype=np.uint64)
-    values[present] = out_bits[:found]
-    return values, present, stats
+    values[present] = found.values.view(np.uint64)
+    counts = found.hours.sum(axis=0)
+    return values, present, [*(int(counts[column]) for column in (RECEIVED, EXPECTED, HELD)), int(found.intervals[0])]
 
 
-def _grid_all(chunks: list[list[bytes]], grid: Grid) -> tuple[int, list[int], list[list[int]]]:
-    """Return the kernel's result, the lengths, and the bits of each series."""
-    flat = [chunk for series in chunks for chunk in series]
-    ends = np.cumsum([len(chunk) for chunk in flat], dtype=np.int64)
-    size = len(chunks) * grid.points
-    times, bits = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.uint64)
-    lengths = np.zeros(len(chunks), dtype=np.int64)
-    found = grid_series(
-        np.frombuffer(b"".join((*flat, bytes(PADDING))), dtype=np.uint8),
-        ends - [len(chunk) for chunk in flat],
-        ends,
-        np.cumsum([0, *(len(series) for series in chunks)], dtype=np.int64),
-        np.arange(len(chunks), dtype=np.int64),
-        np.empty(400, dtype=np.int64),
-        np.empty(400, dtype=np.uint64),
-        grid.start_ms,
-        grid.step_ms,
-        grid.points,
-        grid.lookback_ms,
-        grid.lookback_includes_edge,
-        times,
-        bits,
-        lengths,
-        np.zeros((len(chunks), STATS), dtype=np.int64),
-    )
-    parts = np.split(bits[: max(found, 0)], np.cumsum(lengths)[:-1])
-    return int(found), lengths.tolist(), [part.tolist() for part in parts]
+def _block(series: list[RawSamples], grid: Grid, *, labels: Mapping[str, str] | None = None) -> EncodedBlock:
+    """Return a block of series as a server would send them."""
+    gatherer = Gatherer(grid, "made up")
+    for row, samples in enumerate(series):
+        chunks = [
+            Chunk(type=Chunk.XOR, data=encode_chunk(part), min_time_ms=part[0][0], max_time_ms=part[-1][0])
+            for part in (samples[first : first + 120] for first in range(0, len(samples), 120))
+        ]
+        gatherer.add(tuple({"row": str(row), **(labels or {})}.items()), chunks)
+    return gatherer.take()
+
+
+def _grid_all(chunks: list[list[bytes]], grid: Grid) -> Samples:
+    """Decode series of chunks of which the server told no times."""
+    gatherer = Gatherer(grid, "made up")
+    for row, series in enumerate(chunks):
+        gatherer.add((("row", str(row)),), [Chunk(type=Chunk.XOR, data=data) for data in series])
+    return gatherer.take().decode_all()
 
 
 def test_an_empty_chunk_is_no_sample() -> None:
     grid = Grid(0, STEP, STEP, LOOKBACK, lookback_includes_edge=True)
 
-    assert _grid_all([[encode_chunk([]), encode_chunk([(0, ONE)])]], grid) == (1, [1], [[ONE]])
+    found = _grid_all([[encode_chunk([]), encode_chunk([(0, ONE)])]], grid)
+
+    assert (found.lengths.tolist(), found.values.tolist()) == ([1], [1.0])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.plan import plan_windows
+from collector.plan import is_last_chance, plan_windows, time_to_heal
 from schemas.windows import Window
 
 HOUR = timedelta(hours=1)
@@ -44,6 +44,52 @@ def test_a_window_that_begins_before_the_oldest_sample_is_not_due() -> None:
     )
 
     assert sorted(planned) == [_window(10), _window(11)]
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "kept_hours", "wanted"),
+    [
+        (1, 8, False),
+        (5, 8, False),
+        (6, 8, True),  # a quarter is left
+        (7, 8, True),
+        (8, 8, True),
+        (100, 8, True),  # a clock that was set, or a server that keeps more than it says
+        (6, 80, False),
+        (6, None, False),  # nobody knows, so nothing is given up
+    ],
+)
+def test_the_last_chance_comes_with_the_last_quarter_of_the_retention(
+    hours_ago: int, kept_hours: int | None, wanted: bool
+) -> None:
+    """Given up too early, a window that would have healed has a gap; too late, it is lost with all its metrics."""
+    start = NOW - hours_ago * HOUR
+    kept = None if kept_hours is None else kept_hours * HOUR
+
+    assert is_last_chance(Window(start, start + HOUR), now=NOW, kept=kept) is wanted
+
+
+@pytest.mark.parametrize(
+    ("retention", "by_hand", "wanted"),
+    [
+        (15, False, 7),  # what is older than max_catch_up is not due any more
+        (2, False, 2),
+        (None, False, 7),
+        (15, True, 15),  # whoever asks for an old span may ask again
+        (2, True, 2),
+        (None, True, None),
+    ],
+)
+def test_a_window_heals_as_long_as_it_is_kept_and_asked_for(
+    retention: int | None, by_hand: bool, wanted: int | None
+) -> None:
+    found = time_to_heal(
+        retention=None if retention is None else timedelta(days=retention),
+        max_catch_up=timedelta(days=7),
+        span=_window(1) if by_hand else None,
+    )
+
+    assert found == (None if wanted is None else timedelta(days=wanted))
 
 
 @given(done=st.sets(st.integers(0, 11)), minutes=st.integers(0, 24 * 60))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.promql import Matcher, equal_matchers, parse_matcher, quote, render_selector
+from collector.promql import (
+    Matcher,
+    equal_matchers,
+    escape_regex,
+    match_any,
+    parse_matcher,
+    quote,
+    render_any,
+    render_label,
+    render_selector,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +59,26 @@ def test_a_selector_names_its_metric_as_a_label() -> None:
     assert render_selector("job:rate:sum") == '{__name__="job:rate:sum"}'
     matchers = (Matcher("a", "=~", "x|y"), Matcher("b", "!=", 'q"'))
     assert render_selector("sum", matchers) == r'{__name__="sum",a=~"x|y",b!="q\""}'
+
+
+@given(st.text(alphabet=st.sampled_from(list("ab.\\+*?()|[]{}^$-# \n"))), st.text(alphabet="ab.|\n", max_size=4))
+@settings(derandomize=True, database=None, deadline=None)
+def test_an_escaped_regex_matches_its_value_alone(value: str, other: str) -> None:
+    """The counts' tests hold this against a real server's RE2."""
+    assert re.fullmatch(escape_regex(value), value)
+    assert bool(re.fullmatch(escape_regex(value), other)) == (value == other)
+
+
+def test_names_that_only_prometheus_3_takes_are_quoted() -> None:
+    """Since 3.0 a label may be called anything; without quotes the query would not be one."""
+    assert str(Matcher("http.status", "=", "200")) == '"http.status"="200"'
+    assert render_label('a"b') == r'"a\"b"'
+    assert render_selector("http.requests", [Matcher("pod", "=", "a")]) == '{__name__="http.requests",pod="a"}'
+
+
+def test_several_metrics_are_selected_by_their_names_alone() -> None:
+    assert render_any(["job:a:sum", "b"], [Matcher("x", "!=", "")]) == '{__name__=~"job:a:sum|b",x!=""}'
+    assert match_any("a", ["x.y"]) == Matcher("a", "=~", r"x\.y")
 
 
 def test_equal_matchers_are_sorted() -> None:

@@ -63,7 +63,7 @@ def test_samples_beyond_what_was_asked_for_are_cut_off() -> None:
     _, samples = _read(streamed(build_frame(({}, _samples(-20, 40)))))[0]
 
     assert samples.values.tolist() == [float(n) for n in range(10)]
-    assert samples.stats[0].tolist() == [10, 10, 0, STEP]
+    assert (samples.hours.tolist(), samples.intervals.tolist()) == ([[10, 10, 0]], [STEP])
 
 
 def test_an_answer_without_series_gives_no_block() -> None:

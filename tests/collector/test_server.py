@@ -11,7 +11,7 @@ import pytest
 from collector.client import QueryApi
 from collector.connection import Access, Connection
 from collector.promql import Matcher
-from collector.server import ServerInfo, check_lookback, find_oldest, read_server_info
+from collector.server import ServerInfo, check_lookback, find_oldest, parse_retention, read_server_info
 from schemas.errors import SourceError, UsageError
 from tests.collector.hostile import MINUTE, to_bits
 from tests.collector.misbehaving import Answer, serve
@@ -21,10 +21,26 @@ HOUR = timedelta(hours=1)
 FIVE = timedelta(minutes=5)
 
 
-def test_a_real_server_tells_its_version_and_lookback(prometheus: RealPrometheus) -> None:
+def test_a_real_server_tells_its_version_lookback_and_retention(prometheus: RealPrometheus) -> None:
     info = read_server_info(Connection(Access(prometheus.url)))
 
-    assert info == ServerInfo(prometheus.version, FIVE)
+    assert info == ServerInfo(prometheus.version, FIVE, timedelta(days=30))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("15d", timedelta(days=15)),
+        ("1y", timedelta(days=365)),
+        ("30d or 512MB", timedelta(days=30)),
+        ("512MB", None),  # nobody knows how long that lasts
+        ("0s", None),
+        ("", None),
+        ("for ever", None),
+    ],
+)
+def test_the_retention_is_a_time_where_there_is_one(text: str, wanted: timedelta | None) -> None:
+    assert parse_retention(text) == wanted
 
 
 @pytest.mark.parametrize(

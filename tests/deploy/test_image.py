@@ -12,13 +12,17 @@ DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
 STEPS = [line.split(maxsplit=1) for line in TEXT.splitlines() if line.strip() and not line.startswith(("#", " "))]
 PROBE = """
+from collector.coverage import decode_up
 from collector.grid import Grid
 from collector.remote_pb2 import Chunk
-from collector.remote_read import _Block
+from collector.remote_read import Gatherer
 
-block = _Block(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True), "probe")
-block.add((("pod", "a"),), [Chunk(type=Chunk.XOR, data=bytes([0, 1, 0]) + bytes(8))])
-assert block.take().present.all()
+chunk = Chunk(type=Chunk.XOR, data=bytes([0, 1, 0]) + bytes(8))
+for raw in (False, True):
+    gatherer = Gatherer(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True, raw=raw), "probe")
+    gatherer.add((("pod", "a"),), [chunk])
+    assert gatherer.take().decode_all().lengths.tolist() == [1 if raw else 2]
+assert decode_up("probe", [((), [chunk])]).times.tolist() == [0]
 """
 
 
@@ -82,3 +86,19 @@ def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
 
     assert compiled
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == compiled
+
+
+def test_kernels_work_where_nothing_can_be_written(tmp_path: Path) -> None:
+    """A root file system may be read-only, and no folder for compiled kernels given: then each process compiles."""
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    environment = {  # numba's own choice would be a folder beside the source, which this user may write
+        **os.environ,  # noqa: TID251 - a child's
+        "NUMBA_CACHE_DIR": str(nowhere / "cache"),
+        "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator",
+        "PYTHONPATH": str(ROOT),
+    }
+
+    subprocess.run([sys.executable, "-c", PROBE], env=environment, check=True)
+
+    assert not list(tmp_path.rglob("*.nbc"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from jobs.release.facts import Gap, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.facts import Gap, HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from schemas.manifest import Catalog, CatalogEntry, ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import TableSchema
@@ -120,6 +120,7 @@ def a_metric_facts(metric: str = "node_load1", **changed: Any) -> MetricFacts:  
         interval_ms=15_000,
         expected=5_760_000,
         received=5_760_000,
+        missing=0,
         reasons=(),
     )
     return replace(facts, **changed)
@@ -167,6 +168,8 @@ def a_release_facts(**changed: Any) -> ReleaseFacts:  # noqa: ANN401 - any field
         policy_digest="sha256:" + "cd" * 32,
         tables=(a_table_facts(), a_table_facts(a_gpu_schema(), data_bytes=4_200_000)),
         gaps=(),
+        hours=tuple(HourFacts(DAY + hour * HOUR, 720_000, 0) for hour in range(24)),
+        estimated=0.0,
         raw_values_searched=48_211,
     )
     return replace(facts, **changed)

@@ -182,7 +182,7 @@ def test_a_long_list_of_gaps_is_cut_and_says_so() -> None:
 
 
 def test_what_is_not_complete_never_reads_as_complete() -> None:
-    metric = a_metric_facts(expected=1_000_000, received=999_999, reasons=("target absent",))
+    metric = a_metric_facts(expected=1_000_000, received=999_999, missing=1, reasons=("target absent",))
 
     card = render_card(a_release_facts(tables=(a_table_facts(metrics=(metric,)),)))
 

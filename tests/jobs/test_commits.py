@@ -87,7 +87,7 @@ def a_record(
     )
 
 
-def a_description(**changed: int) -> StoreDescription:
+def a_description(**changed: int | str) -> StoreDescription:
     return StoreDescription.model_validate({"window_ms": HOUR_MS, "step_ms": 30_000, "lookback_ms": 300_000} | changed)
 
 
@@ -160,9 +160,12 @@ def test_a_new_store_is_described_once_and_agrees_with_itself() -> None:
         ({"window_ms": HOUR_MS // 4}, "with window 1h, collection says 15m"),
         ({"step_ms": 15_000}, "with step 30s, collection says 15s"),
         ({"lookback_ms": 60_000}, "with lookback 5m, collection says 1m"),
+        ({"timestamps": "raw"}, "with grid timestamps, collection.timestamps says raw"),
     ],
 )
-def test_a_store_made_otherwise_is_refused_and_the_difference_named(changed: dict[str, int], message: str) -> None:
+def test_a_store_made_otherwise_is_refused_and_the_difference_named(
+    changed: dict[str, int | str], message: str
+) -> None:
     """Windows of two widths in one store would overlap: samples would be doubled."""
     store = MemoryStore()
     ensure_description(store, a_description())

@@ -108,46 +108,43 @@ def test_the_encoding_fits_the_values(values: "np.ndarray[tuple[int], np.dtype[n
     assert choose_value_encoding(values) == wanted
 
 
-def write_run(writer: RunWriter, metric: str, segments: Segments, *, shared_rows: int) -> None:
+def write_run(writer: RunWriter, metric: str, segments: Segments) -> None:
     """Write segments as one sorted run."""
     ordered = sort_segments(segments, MODEL_SERVER)
-    writer.begin(begin_run(metric, most_rows=segments.rows, values=segments.values, shared_rows=shared_rows))
+    writer.begin(begin_run(metric, most_rows=segments.rows, values=segments.values))
     writer.add(build_row_group(ordered, staged_schema(MODEL_SERVER), {"metric": metric}))
 
 
 def test_runs_are_bounded_sorted_and_complete(tmp_path: Path) -> None:
-    """A window of any size is written in pieces of bounded size, each sorted, that together hold every row."""
+    """A window of any size is written in files of bounded size, each sorted, that together hold every row."""
     metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:3]
-    with RunWriter(tmp_path, MODEL_SERVER, shared_rows=100) as writer:
-        for length in (20, 60, 25):  # two small runs share a file, a large one has its own
-            for metric in metrics[:1] if length == 60 else metrics:
-                for number in range(2):
-                    names = [f"{9 - number}{length}", f"{number}x{length}"]
-                    write_run(writer, metric, some_segments(names, [length, length]), shared_rows=100)
+    with RunWriter(tmp_path, MODEL_SERVER, file_rows=100) as writer:
+        for metric in metrics:
+            for names in (["b", "a"], ["c", "0"], ["e", "d"]):
+                write_run(writer, metric, some_segments(names, [20, 20]))
 
-    assert sum(writer.files.values()) == 2 * (3 * 40 + 120 + 3 * 50)
-    assert max(writer.files.values()) == 120
+    assert sum(writer.files.values()) == 3 * 3 * 40
+    assert max(writer.files.values()) <= 100
     for path, rows in writer.files.items():
         read = pq.read_table(path)
         assert read.num_rows == rows
-    for metric in metrics:
-        whole = 2 * (40 + 50) + (240 if metric == metrics[0] else 0)
-        assert sum(part.rows for part in read_segments(writer.files, MODEL_SERVER, metric)) == whole
-
-
-def test_within_a_file_rows_are_sorted(tmp_path: Path) -> None:
-    """Two runs of one metric are not one sorted run, so they lie in two files."""
-    metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:2]
-    with RunWriter(tmp_path, MODEL_SERVER) as writer:
-        for metric in metrics:
-            for names in (["b", "a"], ["c", "0"]):
-                write_run(writer, metric, some_segments(names, [20, 20]), shared_rows=1000)
-
-    for path in writer.files:
-        read = pq.read_table(path)
         keys = list(zip(*(read.column(name).to_pylist() for name in ("metric", "namespace", "timestamp")), strict=True))
         assert keys == sorted(keys)
-    assert len(writer.files) == 3
+    for metric in metrics:
+        assert sum(part.rows for part in read_segments(writer.files, MODEL_SERVER, metric)) == 3 * 40
+
+
+def test_values_that_want_one_encoding_share_a_file(tmp_path: Path) -> None:
+    """Flags, counters and gauges differ severalfold in their best encodings, and a file has one."""
+    metrics = sorted(metric.name for metric in MODEL_SERVER.metrics)[:4]
+    rng = np.random.default_rng(1)
+    flags, counters = rng.integers(0, 2, 5_000).astype(float), np.cumsum(rng.random(5_000))
+    with RunWriter(tmp_path, MODEL_SERVER) as writer:
+        for metric, values in zip(metrics, (flags, counters, flags, counters), strict=True):
+            write_run(writer, metric, dataclasses.replace(some_segments(["a"], [5_000]), values=values))
+
+    held = [set(pq.read_table(path, columns=["metric"]).column(0).unique().to_pylist()) for path in writer.files]
+    assert held == [{metrics[0], metrics[2]}, {metrics[1], metrics[3]}]
 
 
 @pytest.mark.parametrize("encoded", [False, True])

@@ -1,0 +1,404 @@
+"""What was scraped, and what was not, is told from ``up`` alike by both paths; planted outages come out as planted."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+import pytest
+
+import collector.coverage
+from collector.connection import Access, Connection
+from collector.coverage import count_samples, read_scrapes
+from collector.grid import Grid
+from collector.kernels.coverage import count_hours
+from collector.kernels.stats import EXPECTED, HOUR_COLUMNS, RECEIVED
+from collector.labels import LabelSets
+from collector.matrix import MatrixSeries
+from collector.promql import Matcher
+from collector.reader import ReadPath, choose_reader
+from collector.scrapes import FAILED, SUCCEEDED, UNSEEN, ScrapeTimes, find_scrapes, make_schedule, target_indices
+from collector.up import DOWN, GONE, UP, UpSamples
+from schemas.hours import HOUR_MS
+from tests.collector.hostile import MINUTE, SECOND, STALE, to_bits
+from tests.prometheus.server import EXTERNAL_LABELS, RealPrometheus
+from tests.prometheus.wire import Samples
+
+LOOKBACK: Final = 5 * MINUTE
+END: Final = (int(time.time() * 1000) - 20 * MINUTE) // HOUR_MS * HOUR_MS  # noqa: TID251 - the server takes only the last 30 h
+START: Final = END - 2 * HOUR_MS
+GRID: Final = Grid(START, END, 30 * SECOND, LOOKBACK, lookback_includes_edge=True)
+BITS: Final = {UP: to_bits(1.0), DOWN: to_bits(0.0), GONE: STALE}
+PATHS: Final[tuple[ReadPath, ...]] = ("remote-read", "http")
+
+
+def every(interval: int, *, offset: int = 0, begin: int = START - HOUR_MS, end: int = END + 10 * MINUTE) -> list[int]:
+    return list(range(begin + offset, end, interval))
+
+
+def without(times: Iterable[int], begin: int, end: int) -> list[int]:
+    return [each for each in times if not begin <= each < end]
+
+
+def ups(times: Iterable[int], *, down: tuple[int, int] = (0, 0), gone: Sequence[int] = ()) -> Samples:
+    """Return samples of ``up`` at these times: 0 within ``down``, and stale markers."""
+    samples = [(each, BITS[DOWN if down[0] <= each < down[1] else UP]) for each in times]
+    return sorted([*samples, *((each, STALE) for each in gone)])
+
+
+def plant(prometheus: RealPrometheus, targets: dict[str, Samples]) -> str:
+    """Write ``up`` of a source of its own; return the value of its label ``source``."""
+    source = prometheus.new_metric("source")
+    prometheus.write(
+        ({"__name__": "up", "source": source, "job": "planted", "instance": name}, samples)
+        for name, samples in targets.items()
+    )
+    return source
+
+
+def read(prometheus: RealPrometheus, source: str, path: ReadPath, grid: Grid = GRID) -> ScrapeTimes:
+    reader = choose_reader(Connection(Access(prometheus.url)), path, now_ms=END)
+    return read_scrapes(reader, (Matcher("source", "=", source),), grid, ignored=EXTERNAL_LABELS)
+
+
+def by_instance(scrapes: ScrapeTimes) -> dict[str, list[tuple[int, bool]]]:
+    """Return (time, whether nobody saw it) of the scheduled scrapes of each target."""
+    return {
+        target["instance"]: list(
+            zip(scrapes.scheduled[first:last].tolist(), scrapes.unseen[first:last].tolist(), strict=True)
+        )
+        for target, first, last in zip(scrapes.labels, scrapes.offsets[:-1], scrapes.offsets[1:], strict=True)
+    }
+
+
+def in_hours(times: Iterable[int]) -> list[int]:
+    times = list(times)
+    return [sum(begin <= each < begin + HOUR_MS for each in times) for begin in range(START, END, HOUR_MS)]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_scrapes_are_those_that_the_server_recorded(prometheus: RealPrometheus, path: ReadPath) -> None:
+    """Two intervals, jitter, a target down for twenty minutes, one born and gone: as the raw samples have it."""
+    down = (START + 30 * MINUTE, START + 50 * MINUTE)
+    planted = {
+        "fast": ups(every(15 * SECOND, offset=7_123)),
+        "slow": ups(every(MINUTE, offset=1)),
+        "jittered": ups([each + each // 30_000 * 7919 % 900 for each in every(30 * SECOND)]),
+        "down": ups(every(15 * SECOND), down=down),
+        "young": ups(every(15 * SECOND, begin=START + 70 * MINUTE)),
+        "gone": ups(every(15 * SECOND, end=START + 40 * MINUTE), gone=[START + 40 * MINUTE]),
+    }
+    source = plant(prometheus, planted)
+    raw = {
+        labels["instance"]: samples
+        for labels, samples in prometheus.read_raw("up", START - HOUR_MS, END + HOUR_MS)
+        if labels.get("source") == source
+    }
+    assert raw == planted
+
+    scrapes = read(prometheus, source, path)
+
+    assert by_instance(scrapes) == {
+        name: [(at, False) for at, bits in samples if START - LOOKBACK <= at < END and bits == BITS[UP]]
+        for name, samples in raw.items()
+    }
+    for number, target in enumerate(scrapes.labels):
+        samples = raw[target["instance"]]
+        assert scrapes.counts[number, :, SUCCEEDED].tolist() == in_hours(at for at, b in samples if b == BITS[UP])
+        assert scrapes.counts[number, :, FAILED].tolist() == in_hours(at for at, b in samples if b == BITS[DOWN])
+    assert not scrapes.counts[:, :, UNSEEN].any()
+    intervals = {t["instance"]: int(i) for t, i in zip(scrapes.labels, scrapes.intervals, strict=True)}
+    assert intervals == pytest.approx(
+        {"fast": 15_000, "slow": 60_000, "jittered": 30_000, "down": 15_000, "young": 15_000, "gone": 15_000}, abs=200
+    )
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "outage",
+    [
+        (START + 20 * MINUTE, START + 50 * MINUTE),
+        (START - 40 * MINUTE, START + 30 * MINUTE),
+        (START - 3 * MINUTE, START + 30 * MINUTE),
+        (END - 20 * MINUTE, END + 10 * MINUTE),
+        (START + 50 * MINUTE, START + 51 * MINUTE),
+    ],
+    ids=["inside", "from long before", "from shortly before", "to the end", "of a minute"],
+)
+def test_scrapes_that_the_source_missed_are_put_where_they_were_missed(
+    prometheus: RealPrometheus, path: ReadPath, outage: tuple[int, int]
+) -> None:
+    """A source that was off leaves no trace but the pause; without these, its gaps would count as complete."""
+    targets = {
+        "fast": every(15 * SECOND, offset=7_000),
+        "slow": every(30 * SECOND, offset=11_000),
+        "other": every(15 * SECOND, offset=2_000),
+    }
+    source = plant(prometheus, {name: ups(without(times, *outage)) for name, times in targets.items()})
+
+    scrapes = read(prometheus, source, path)
+
+    wanted = {
+        name: [(at, outage[0] <= at < outage[1]) for at in times if START - LOOKBACK <= at < END]
+        for name, times in targets.items()
+    }
+    assert by_instance(scrapes) == wanted
+    for number, target in enumerate(scrapes.labels):
+        lost = [at for at, unseen in wanted[target["instance"]] if unseen]
+        assert scrapes.counts[number, :, UNSEEN].tolist() == in_hours(lost)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_target_that_came_back_was_not_missed_meanwhile(prometheus: RealPrometheus, path: ReadPath) -> None:
+    """It had ended, by its stale marker, or because others went on being scraped: nobody was to scrape it."""
+    absent = (START + 20 * MINUTE, START + 50 * MINUTE)
+    source = plant(
+        prometheus,
+        {
+            "steady": ups(every(15 * SECOND)),
+            "moved": ups(without(every(15 * SECOND, offset=3_000), *absent), gone=[absent[0] + 3_000]),
+        },
+    )
+
+    scrapes = read(prometheus, source, path)
+
+    assert not scrapes.unseen.any()
+    assert not scrapes.counts[:, :, UNSEEN].any()
+
+
+def test_silence_without_a_marker_is_the_source_s_own_where_markers_show(prometheus: RealPrometheus) -> None:
+    """Behind one receiver several agents write; one of them may be off while the others go on."""
+    outage = (START + 20 * MINUTE, START + 50 * MINUTE)
+    times = every(15 * SECOND, offset=3_000)
+    source = plant(prometheus, {"steady": ups(every(15 * SECOND)), "cut off": ups(without(times, *outage))})
+
+    scrapes = read(prometheus, source, "remote-read")
+
+    assert by_instance(scrapes)["cut off"] == [
+        (at, outage[0] <= at < outage[1]) for at in times if START - LOOKBACK <= at < END
+    ]
+
+
+def test_a_source_that_was_off_all_the_time_has_no_targets(prometheus: RealPrometheus) -> None:
+    for path in PATHS:
+        scrapes = read(prometheus, "nobody", path)
+
+        assert scrapes.targets == 0
+        assert scrapes.counts.shape == (0, 2, 3)
+        assert target_indices([{"job": "a", "instance": "b"}], scrapes).tolist() == [-1]
+
+
+def test_up_is_asked_in_pieces_where_it_is_long(prometheus: RealPrometheus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query API answers with text; that of 10,000 targets would fill the memory."""
+    source = plant(prometheus, {f"t{n}": ups(every(15 * SECOND, offset=n)) for n in range(4)})
+    whole = read(prometheus, source, "http")
+
+    monkeypatch.setattr(collector.coverage, "PAIRS_A_QUERY", 500)
+    pieces = read(prometheus, source, "http")
+
+    assert by_instance(pieces) == by_instance(whole)
+    np.testing.assert_array_equal(pieces.counts, whole.counts)
+
+
+def a_source(*targets: dict[str, str], times: Sequence[Sequence[int]] | None = None) -> ScrapeTimes:
+    """Targets that were scraped all the time, or at ``times``."""
+    given = times or [every(15 * SECOND) for _ in targets]
+    flat = np.array([each for one in given for each in one], dtype=np.int64)
+    samples = UpSamples(
+        targets, np.array([len(one) for one in given]), flat, np.full(len(flat), UP, np.uint8), shows_ends=True
+    )
+    return find_scrapes(samples, GRID, ignored={"replica"})
+
+
+def test_of_two_replicas_the_one_that_saw_more_counts() -> None:
+    """They scraped the same target: both together would expect everything twice."""
+    target = {"__name__": "up", "job": "node", "instance": "a"}
+    all_times = every(15 * SECOND)
+
+    scrapes = a_source({**target, "replica": "r0"}, {**target, "replica": "r1"}, times=[all_times[::3], all_times])
+
+    assert scrapes.targets == 1
+    assert scrapes.labels == [{"job": "node", "instance": "a"}]
+    assert scrapes.intervals.tolist() == [15 * SECOND]
+
+
+def test_series_find_their_target_by_job_and_instance() -> None:
+    scrapes = a_source(
+        {"job": "node", "instance": "a"}, {"job": "node", "instance": "b"}, {"job": "gpu", "instance": "a"}
+    )
+    series = [
+        {"job": "gpu", "instance": "a", "gpu": "0"},
+        {"job": "node", "instance": "b", "replica": "r0"},
+        {"job": "node"},
+        {"instance": "a"},
+        {},
+        {"job": "node", "instance": "c"},
+        {"job": "node", "instance": "a", "mode": "idle"},
+    ]
+
+    for labels in (series, LabelSets(series)):
+        assert target_indices(labels, scrapes).tolist() == [2, 1, -1, -1, -1, -1, 0]
+    assert target_indices([], scrapes).tolist() == []
+
+
+def test_the_endpoints_of_one_kubelet_are_targets_of_their_own() -> None:
+    """They share job and instance; taken together, each of their series would seem to lack two thirds."""
+    kubelet = {"job": "kubelet", "instance": "a"}
+    scrapes = a_source(
+        {**kubelet, "metrics_path": "/metrics"},
+        {**kubelet, "metrics_path": "/metrics/cadvisor"},
+        {"job": "node", "instance": "a", "metrics_path": "/metrics"},
+        {**kubelet, "metrics_path": "/metrics/probes"},
+    )
+
+    found = target_indices(
+        [
+            {**kubelet, "metrics_path": "/metrics/cadvisor", "pod": "x"},
+            {**kubelet, "metrics_path": "/metrics"},
+            {**kubelet},
+            {**kubelet, "metrics_path": "/elsewhere"},
+            {"job": "node", "instance": "a"},
+        ],
+        scrapes,
+    )
+
+    assert found.tolist() == [1, 0, -1, -1, 2]
+
+
+def test_what_rules_make_has_no_target() -> None:
+    """An alert carries the job and instance that it is about, and is evaluated at another interval."""
+    scrapes = a_source({"job": "node", "instance": "a"})
+    labels = [{"job": "node", "instance": "a", "alertname": "x"}]
+
+    assert target_indices(labels, scrapes, metric="ALERTS").tolist() == [-1]
+    assert target_indices(labels, scrapes, metric="node_load1").tolist() == [0]
+
+
+def test_what_every_scrape_makes_is_expected_of_failed_ones_too() -> None:
+    """``up`` is 0 then: published, it would otherwise have more samples than expected, and hide its losses."""
+    times = [every(15 * SECOND), every(30 * SECOND, offset=1)]
+    flat = np.array(times[0] + times[1], dtype=np.int64)
+    states = np.where((flat >= START) & (flat < START + MINUTE), DOWN, UP).astype(np.uint8)
+    labels = [{"job": "node", "instance": name} for name in "ab"]
+    lengths = np.array([len(each) for each in times])
+    scrapes = find_scrapes(UpSamples(labels, lengths, flat, states, shows_ends=True), GRID)
+
+    schedules = [make_schedule(labels[::-1], scrapes, metric=metric) for metric in ("up", "node_load1")]
+
+    for schedule, lost in zip(schedules, (0, MINUTE), strict=True):
+        assert schedule.targets.tolist() == [1, 0]
+        for target, own in enumerate(times):
+            found = schedule.times[schedule.offsets[target] : schedule.offsets[target + 1]].tolist()
+            assert found == [at for at in own if START - LOOKBACK <= at < END and not START <= at < START + lost]
+        assert not schedule.unseen.any()
+
+
+def test_raw_names_neither_show_nor_leave_the_process() -> None:
+    scrapes = a_source({"job": "secret-job", "instance": "secret-instance"})
+
+    assert "secret" not in repr(scrapes)
+    with pytest.raises(TypeError, match="raw series stay in the process"):
+        pickle.dumps(scrapes)
+
+
+def test_samples_are_counted_by_hours_as_they_lie_in_the_server(prometheus: RealPrometheus) -> None:
+    """Edges fall to the hour that begins; stale markers are none; a window may begin within an hour."""
+    metric = prometheus.new_metric("counted")
+    times = [START, START + 1, START + HOUR_MS - 1, START + HOUR_MS, START + 90 * MINUTE, END - 1]
+    beyond = [START - 1, END, END + 1]
+    prometheus.write(
+        [
+            ({"__name__": metric, "case": "edges"}, [(at, to_bits(2.0)) for at in sorted(times + beyond)]),
+            ({"__name__": metric, "case": "ends"}, [(START + MINUTE, to_bits(1.0)), (START + 2 * MINUTE, STALE)]),
+            ({"__name__": metric, "case": "other"}, [(START + MINUTE, to_bits(1.0))]),
+        ]
+    )
+    api = choose_reader(Connection(Access(prometheus.url)), "http", now_ms=END).api
+    raw = prometheus.read_raw(metric, START - HOUR_MS, END + HOUR_MS)
+    hours: dict[int, int] = defaultdict(int)
+    for _, samples in raw:
+        for at, bits in samples:
+            hours[(at - START) // HOUR_MS] += bits != STALE
+    assert [hours[0], hours[1]] == [5, 3]
+
+    assert count_samples(api, metric, (), GRID).tolist() == [5, 3]
+    assert count_samples(api, metric, (Matcher("case", "=", "edges"),), GRID).tolist() == [3, 3]
+    assert count_samples(api, metric, (Matcher("case", "=", "nobody"),), GRID).tolist() == [0, 0]
+    late = Grid(START + 30 * MINUTE, END, 30 * SECOND, LOOKBACK, lookback_includes_edge=True)
+    assert count_samples(api, metric, (), late).tolist() == [1, 3]
+    short = Grid(START + 90 * MINUTE, START + 105 * MINUTE, 30 * SECOND, LOOKBACK, lookback_includes_edge=True)
+    assert count_samples(api, metric, (), short).tolist() == [1]
+
+
+@pytest.mark.parametrize(("includes_edge", "range_ms"), [(True, 3_599_999), (False, 3_600_000)], ids=["2.x", "3.x"])
+def test_a_range_holds_an_hour_under_either_rule_of_its_edge(includes_edge: bool, range_ms: int) -> None:
+    """A 2.x range includes both its ends, a 3.x range no longer its first: one sample in 240 hangs on it."""
+    asked = []
+
+    class Api:
+        def query_range(self, promql: str, **bounds: int) -> list[MatrixSeries]:
+            asked.append((promql, bounds))
+            return []
+
+    count_samples(Api(), "m", (), Grid(START, END, 30_000, LOOKBACK, includes_edge))  # type: ignore[arg-type]
+
+    selector = f'sum(count_over_time({{__name__="m"}}[{range_ms}ms]))'
+    bounds = {"start_ms": START + HOUR_MS - 1, "end_ms": END - 1, "step_ms": HOUR_MS}
+    assert asked == [(selector, bounds)]
+
+
+def test_planted_losses_are_counted_from_the_server_s_own_samples(prometheus: RealPrometheus) -> None:
+    """From the server to the hours: what is received and expected is what was planted, series by series."""
+    outage = (START + 70 * MINUTE, START + 100 * MINUTE)
+    down = (START + 10 * MINUTE, START + 30 * MINUTE)
+    fast, slow = every(15 * SECOND, offset=3_000), every(MINUTE, offset=9_000)
+    source = plant(
+        prometheus,
+        {"fast": ups(without(fast, *outage), down=down), "slow": ups(without(slow, *outage))},
+    )
+    metric = prometheus.new_metric("planted")
+    alive = without(without(fast, *outage), *down)
+    failed_first = min(at for at in fast if at >= down[0])
+    pod = [at for at in fast if START + 40 * MINUTE <= at < START + 50 * MINUTE]
+    after_pod = pod[-1] + 15 * SECOND
+    planted: dict[tuple[str, str], Samples] = {
+        ("fast", "steady"): [*((at, BITS[UP]) for at in alive), (failed_first, STALE)],
+        ("fast", "pod"): [*((at, BITS[UP]) for at in pod), (after_pod, STALE)],
+        ("fast", "own times"): [(at - 2 * SECOND, BITS[UP]) for at in alive],
+        ("slow", "steady"): [(at, BITS[UP]) for at in without(slow, *outage)],
+    }
+    labels = {"__name__": metric, "source": source, "job": "planted"}
+    prometheus.write(({**labels, "instance": t, "case": c}, sorted(s)) for (t, c), s in planted.items())
+
+    for path in PATHS:
+        scrapes = read(prometheus, source, path)
+        found = {}
+        for series, samples in prometheus.read_raw(metric, START - LOOKBACK, END - 1):
+            target = int(target_indices([series], scrapes)[0])
+            hours = np.zeros((2, HOUR_COLUMNS), dtype=np.int64)
+            count_hours(
+                np.array([at for at, _ in samples], dtype=np.int64),
+                np.array([bits for _, bits in samples], dtype=np.uint64),
+                len(samples),
+                int(scrapes.intervals[target]),
+                scrapes.scheduled,
+                scrapes.unseen,
+                int(scrapes.offsets[target]),
+                int(scrapes.offsets[target + 1]),
+                scrapes.bounds,
+                LOOKBACK,
+                hours,
+            )
+            found[series["instance"], series["case"]] = hours[:, [EXPECTED, RECEIVED]].tolist()
+
+        # twenty minutes of an hour failed and are expected of nobody; thirty of the other were missed by the source
+        assert found == {
+            ("fast", "steady"): [[160, 160], [240, 120]],
+            ("fast", "pod"): [[40, 40], [0, 0]],
+            ("fast", "own times"): [[160, 160], [240, 120]],
+            ("slow", "steady"): [[60, 60], [60, 30]],
+        }
