@@ -69,7 +69,7 @@ class TableAnonymizer:
         arrays: dict[str, Any] = {"series_id": self._series_ids(metric, columns, count)}
         canonical = self._canonical_by_domain(columns, count)
         for column in self.table.labels:
-            raw = columns.get(column.source_label)
+            raw = _choose(column, columns)
             if column.name not in declared or raw is None:
                 arrays[column.name] = pa.nulls(count, _arrow_type(schema, column))
                 continue
@@ -98,8 +98,8 @@ class TableAnonymizer:
 
     def _note(self, columns: Collection[str], labels: Mapping[str, Column], report: Report) -> None:
         published = [column for column in self.table.labels if column.name in columns]
-        declared = {column.source_label for column in published}
-        plain = {column.source_label for column in published if not column.identity}
+        declared = {label for column in published for label in column.source_labels}
+        plain = {label for column in published if not column.identity for label in column.source_labels}
         report.dropped_labels.update(labels.keys() - declared)
         for name, column in labels.items():
             if name not in plain:
@@ -114,7 +114,7 @@ class TableAnonymizer:
         found: dict[str, Column] = {}
         for column in self.table.labels:
             if column.identity and column.identity not in found:
-                raw = columns.get(column.source_label)
+                raw = _choose(column, columns)
                 domain = self.policy.domains[column.identity]
                 found[column.identity] = absent(count) if raw is None else self._canonical(domain, raw, columns)
         return found
@@ -160,6 +160,15 @@ class TableAnonymizer:
             codes, pairs = combine([raw, kinds])
             return Column(codes, ()).replaced(canonical_workload(name, kind) if name else None for name, kind in pairs)
         return raw.replaced(raw.values)
+
+
+def _choose(column: LabelColumn, columns: Mapping[str, Column]) -> Column | None:
+    """Return the raw values of a column: of the labels that it may be made from, the first that a series has."""
+    given = [columns[label] for label in column.source_labels if label in columns]
+    if len(given) < 2:
+        return given[0] if given else None
+    codes, keys = combine(given)
+    return Column(codes, ()).replaced(next(filter(None, key), None) for key in keys)
 
 
 def _arrow_type(schema: pa.Schema, column: LabelColumn) -> Any:  # noqa: ANN401 - Arrow's own types

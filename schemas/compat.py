@@ -56,11 +56,21 @@ def _compare_columns(older: TableSchema, newer: TableSchema) -> Iterator[Change]
     added = [column for name, column in after.items() if name not in before]
     for name, column in before.items():
         if name in after:
-            yield from _compare_fields(f"column {name}", column, after[name])
+            yield from _compare_fields(f"column {name}", column, after[name], skip={"also"})
+            yield from _compare_sources(column, after[name])
         else:
             yield Change(f"column {name}", _tell_loss(column, added), breaking=True)
     yield from (Change(f"column {column.name}", "added", breaking=False) for column in added)
     yield from _compare_order(f"table {older.table}", "label columns", tuple(before), tuple(after))
+
+
+def _compare_sources(older: LabelColumn, newer: LabelColumn) -> Iterator[Change]:
+    """Labels may be added behind the others, where they stand in for series that have none of those."""
+    place, kept = f"column {older.name}", len(older.also)
+    if newer.also[:kept] != older.also:
+        yield Change(place, f"also changed from {_show(older.also)} to {_show(newer.also)}", breaking=True)
+    else:
+        yield from (Change(place, f"is also made from label {label}", breaking=False) for label in newer.also[kept:])
 
 
 def _compare_metrics(older: TableSchema, newer: TableSchema) -> Iterator[Change]:

@@ -1,9 +1,11 @@
 """What a privacy policy may say: domains, vocabularies and metrics, all by exact name. There is no "keep"."""
 
+import re
+from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.table import LabelColumn, MetricName, Name, Sentence, TableSchema
 
@@ -12,41 +14,88 @@ SERIES_DOMAIN = "s"
 SOURCE_DOMAIN = "src"
 OTHER = "other"
 
+_PASSING: Final = frozenset({"keep", "keep_if_in", "pass", "passthrough", "allow", "do"})
+_PATTERN: Final = re.compile(r"[*?+^$|\\(){}\[\]]|\.[*+]")
+_MEMBER_PATTERN: Final = re.compile(r".[*?]|[*?].|^\^|\$$|\\|\.\+")  # (, [ and a lone * stand in real names
+
+
+def _refuse_pattern(name: object) -> object:
+    if isinstance(name, str) and _PATTERN.search(name):
+        raise ValueError(
+            f"found the pattern {name!r}; a policy names each thing exactly, since a pattern publishes what nobody "
+            "has looked at"
+        )
+    return name
+
+
+ExactMetric = Annotated[MetricName, BeforeValidator(_refuse_pattern)]
+ExactName = Annotated[Name, BeforeValidator(_refuse_pattern)]
+Person = Annotated[str, StringConstraints(min_length=1)]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_kept(cls, given: object) -> object:
+        found = sorted(_PASSING & given.keys()) if isinstance(given, dict) else []
+        if found:
+            raise ValueError(
+                f"found {', '.join(found)}; there is no keep: a label leaves as a pseudonym, a word of a vocabulary or "
+                "a number, or not at all"
+            )
+        return given
 
-class Domain(_Strict):
+
+class _Reviewed(_Strict):
+    """Who answers for a rule and when it was looked at; where it does not say, the policy's own head holds."""
+
+    owner: Person | None = None
+    reviewed: date | None = None
+
+
+class Domain(_Reviewed):
     """One meaning of identity. Equal values of one domain and scope get equal tokens, all else differ."""
 
     prefix: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,8}$")]
-    scope: tuple[Name, ...] = ()
+    scope: tuple[ExactName, ...] = ()
     """Domains that a value is told apart by; their columns must stand in the same table."""
     canonical: Literal["exact", "host", "workload"] = "exact"
-    unmatched: Name | None = None
+    unmatched: ExactName | None = None
     """For hosts: the domain of an address that the identity frame does not know."""
-    public: Name | None = None
+    public: ExactName | None = None
     """A vocabulary whose members are published as they are."""
     meaning: Sentence
+    why: Sentence | None = None
+    """Why pseudonyms of it may leave."""
 
 
-class Vocabulary(_Strict):
+Shape = Literal["host name", "long hex"]
+
+
+class Vocabulary(_Reviewed):
     """The only values that a column may publish. What is not a key becomes ``other``."""
 
     members: dict[str, str] = Field(min_length=1)
     """Raw value to published value; a list in YAML means each stands for itself."""
     source: str
+    """Where anybody can read these words, which is why they may be published."""
+    allow_shapes: tuple[Shape, ...] = ()
+    """Shapes of identities that members have for a good reason, which ``source`` gives."""
 
     @model_validator(mode="before")
     @classmethod
     def _list_stands_for_itself(cls, given: object) -> object:
-        if not isinstance(given, dict) or not isinstance(given.get("members"), list):
+        if not isinstance(given, dict) or not isinstance(given.get("members"), list | dict):
             return given
-        for member in given["members"]:
+        members = given["members"]
+        for member in members:
             if not isinstance(member, str):  # YAML reads an unquoted true or 1.0 as something else
                 raise ValueError(f"found the member {member!r}, which is not text; put it in quotes")
-        return {**given, "members": {member: member for member in given["members"]}}
+            if _MEMBER_PATTERN.search(member):
+                raise ValueError(f"found the member {member!r}, a pattern; wanted the exact words, each of them")
+        return {**given, "members": {member: member for member in members}} if isinstance(members, list) else given
 
     @property
     def published(self) -> frozenset[str]:
@@ -57,10 +106,18 @@ class Vocabulary(_Strict):
 class TableRule(_Strict):
     """Why the metrics of a table may be published, who answers for it, and when it was looked at."""
 
-    owner: str
+    owner: Person
     why: Sentence
     reviewed: date
-    metrics: tuple[MetricName, ...]
+    metrics: tuple[ExactMetric, ...]
+
+
+class Inconsistent(ValueError):
+    """What does not hold together in a policy. ``problems`` are pairs of place and text."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(text for _, text in problems))
 
 
 class Policy(_Strict):
@@ -68,22 +125,56 @@ class Policy(_Strict):
 
     policy: str
     version: int
-    domains: dict[Name, Domain]
-    vocabularies: dict[Name, Vocabulary]
-    tables: dict[Name, TableRule]
+    owner: Person | None = None
+    """Who answers for every domain and vocabulary that names nobody else."""
+    reviewed: date | None = None
+    """When the domains and vocabularies were looked at that do not say so themselves."""
+    review_days: Annotated[int, Field(ge=1)] = 365
+    """How long a review counts."""
+    domains: dict[ExactName, Domain]
+    vocabularies: dict[ExactName, Vocabulary]
+    tables: dict[ExactName, TableRule]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        prefixes = [domain.prefix for domain in self.domains.values()]
-        if len({*prefixes, SERIES_DOMAIN, SOURCE_DOMAIN}) != len(prefixes) + 2:
-            raise ValueError(f"two domains share a prefix, or one uses {SERIES_DOMAIN} or {SOURCE_DOMAIN}")
+        if problems := list(self._problems()):
+            raise Inconsistent(problems)
+        return self
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        owners: dict[str, str] = {SERIES_DOMAIN: "", SOURCE_DOMAIN: ""}
         for name, domain in self.domains.items():
+            place = f"domains.{name}"
+            if domain.prefix in owners:
+                yield place, f"two domains share a prefix, or one uses {SERIES_DOMAIN} or {SOURCE_DOMAIN}: {name}"
+            owners[domain.prefix] = name
             missing = [other for other in (*domain.scope, domain.unmatched) if other and other not in self.domains]
             if missing:
-                raise ValueError(f"domain {name} names the domains {missing}, which do not exist")
+                yield place, f"domain {name} names the domains {missing}, which do not exist"
             if domain.public and domain.public not in self.vocabularies:
-                raise ValueError(f"domain {name} names the vocabulary {domain.public}, which does not exist")
-        return self
+                yield place, f"domain {name} names the vocabulary {domain.public}, which does not exist"
+            if self._leads_back(name):
+                yield place, f"domain {name} is told apart by itself, through its scope; wanted scopes without a circle"
+            if domain.unmatched and domain.canonical != "host":
+                yield place, f"domain {name} has unmatched, which is for hosts; wanted canonical: host, or no unmatched"
+            stranger = self.domains.get(domain.unmatched or "")
+            if stranger and (stranger.unmatched or domain.unmatched == name):
+                yield place, f"domain {name} passes what it does not know to {domain.unmatched}, which passes it on"
+        for name, rule in self.tables.items():
+            if twice := sorted({metric for metric in rule.metrics if rule.metrics.count(metric) > 1}):
+                yield f"tables.{name}", f"table {name} names {', '.join(twice)} twice"
+
+    def _leads_back(self, name: str) -> bool:
+        seen: set[str] = set()
+        ahead = [*self.domains[name].scope]
+        while ahead:
+            scope = ahead.pop()
+            if scope == name:
+                return True
+            if scope not in seen and scope in self.domains:
+                seen.add(scope)
+                ahead += self.domains[scope].scope
+        return False
 
     def check_table(self, schema: TableSchema) -> list[str]:
         """Return what keeps this policy from covering ``schema``; empty when it covers it whole."""

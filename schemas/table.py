@@ -35,6 +35,8 @@ class LabelColumn(_Strict):
 
     name: Name
     label: LabelName | None = None
+    also: tuple[LabelName, ...] = ()
+    """Labels that stand in where a series lacks the first, in order: exporters rename, and scrapes prefix."""
     identity: Name | None = None
     vocabulary: Name | None = None
     number: Literal["int32", "text"] | None = None
@@ -46,6 +48,11 @@ class LabelColumn(_Strict):
         """The label in Prometheus that the column is made from."""
         return self.label or self.name
 
+    @property
+    def source_labels(self) -> tuple[str, ...]:
+        """Every label that the column may be made from; the first of them that a series has counts."""
+        return (self.source_label, *self.also)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         kinds = [kind for kind in (self.identity, self.vocabulary, self.number) if kind]
@@ -56,6 +63,8 @@ class LabelColumn(_Strict):
             )
         if self.name in RESERVED_COLUMNS:
             raise ValueError(f"column {self.name}: the format itself takes that name; choose another, and set label")
+        if len(set(self.source_labels)) != len(self.source_labels):
+            raise ValueError(f"column {self.name}: also names a label twice, or the one that comes first anyway")
         return self
 
 

@@ -7,22 +7,30 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from demo.cluster.exporters.cadvisor import build_container_series
+from demo.cluster.exporters.control_plane import build_control_plane_series
 from demo.cluster.exporters.dcgm import build_gpu_series
 from demo.cluster.exporters.jupyterhub import build_hub_series
 from demo.cluster.exporters.kube_state import build_kube_state_series
+from demo.cluster.exporters.kubelet import build_kubelet_series
 from demo.cluster.exporters.monitoring import build_monitoring_series
 from demo.cluster.exporters.node_exporter import build_node_series
+from demo.cluster.exporters.operators import build_operator_series
 from demo.cluster.exporters.vllm import build_model_series
+from demo.cluster.exporters.workloads import build_workload_series
 from demo.cluster.span import Series, Span
 from demo.cluster.world import World
 
 _EXPORTERS = (
     build_node_series,
     build_container_series,
+    build_kubelet_series,
     build_kube_state_series,
+    build_control_plane_series,
     build_gpu_series,
     build_hub_series,
     build_model_series,
+    build_operator_series,
+    build_workload_series,
     build_monitoring_series,
 )
 

@@ -15,10 +15,12 @@ CLUSTER = "prod-ml-east-1"
 DOMAIN = "lab.example-university.test"
 REGISTRY = f"registry.{DOMAIN}:5000"
 FILER = f"filer-03.{DOMAIN}"
-PLATFORM_NAMESPACES = ("kube-system", "openshift-monitoring", "nvidia-gpu-operator")
+PLATFORM_NAMESPACES = ("kube-system", "openshift-monitoring", "nvidia-gpu-operator", "kubeflow", "kueue-system")
 TEAM_COUNT = 34
 USER_COUNT = 46
 GPU_TEAM_COUNT = 9
+STREAM_TEAM, RAY_TEAM = 5, 9  # of all teams: who runs Kafka, and who runs Ray
+SERVER_TEAMS = (15, 18, 21)  # who serve models without a GPU
 
 _FIELDS = (
     "astro-imaging", "bio-acoustics", "brain-atlas", "cell-tracking", "cfd-surrogates", "chem-kinetics",
@@ -52,6 +54,8 @@ class Names:
     serving: tuple[str, str]
     users: tuple[str, ...]
     models: tuple[str, str]
+    queues: tuple[str, str]
+    topics: tuple[str, ...]
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -80,4 +84,6 @@ def build_names(seed: int) -> Names:
             f"example-university/campus-tutor-{source.randint(10, 80)}b-chat",
             f"example-university/library-search-{source.randint(10, 80)}b-embed",
         ),
+        queues=(f"campus-common-{source.randint(10, 99)}", f"campus-scarce-{source.randint(10, 99)}"),
+        topics=tuple(f"{teams[number]}.events-{source.randint(10, 99)}" for number in (5, 8, 11)),
     )

@@ -33,7 +33,7 @@ class Span:
 
     def times(self, interval: int = STEP) -> Ints:
         """Return the multiples of ``interval`` within the span."""
-        return np.arange(-(-self.start // interval) * interval, self.end, interval, dtype=np.int64)
+        return grid(self.start, self.end, interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class Series:
     labels: Mapping[str, str]
     times: Ints
     values: Floats
+
+
+def grid(start: int, end: int, interval: int = STEP) -> Ints:
+    """Return the multiples of ``interval`` with ``start <= t < end``."""
+    return np.arange(-(-start // interval) * interval, end, interval, dtype=np.int64)
 
 
 def slice_between(times: Ints, start: int, end: int) -> slice:

@@ -13,6 +13,7 @@ from demo.cluster.names import Names, build_names
 from demo.cluster.nodes import REBOOT_PERIOD, Life, Node, build_nodes, find_lives
 from demo.cluster.noise import seed_random
 from demo.cluster.pods import Pod
+from demo.cluster.schedule_extra import plan_extra_pods
 from demo.cluster.schedule_gpu import plan_gpu_pods
 from demo.cluster.schedule_platform import plan_exporter_pods, plan_platform_pods, plan_serving_pods
 from demo.cluster.schedule_work import (
@@ -59,6 +60,7 @@ class World:
             plan_service_pods,
             plan_lost_pods,
             plan_crashing_pods,
+            plan_extra_pods,
         )
         pods = [pod for plan in plans for pod in plan(self.seed, span)]
         return tuple(sorted(pods, key=lambda pod: (pod.created, pod.uid)))
@@ -67,6 +69,11 @@ class World:
     def pods(self) -> tuple[Pod, ...]:
         """The pods whose objects exist at some moment of the span."""
         return tuple(pod for pod in self.history if pod.created < self.span.end and self.span.start < pod.gone)
+
+    @property
+    def lasting(self) -> Iterator[Pod]:
+        """The pods of the history that a controller makes again and again."""
+        return (pod for pod in self.history if pod.kind not in ("notebook", "training", "batch"))
 
     def find_pod(self, container: str) -> Iterator[Pod]:
         """Yield the platform's pods of that container, one per generation."""

@@ -14,9 +14,27 @@ from demo.cluster import COMMON_GPU, RARE_GPU, STEP, Series, Span, build_series,
 from demo.cluster.nodes import PLATFORM_PERIOD, build_nodes, find_departures, find_lives
 from demo.cluster.span import HOUR, slice_between
 from demo.cluster.world import World
+from schemas.registry import latest_tables
 from tests.demo.builders import DAY_SPAN, END, SEED
 
 Key = tuple[str, frozenset[tuple[str, str]]]
+# one metric of each table that the simulation fills; nobody in it has AMD's GPUs or Seldon Core itself
+ALWAYS_THERE = {
+    "node_load1", "kube_node_status_capacity", "container_cpu_usage_seconds_total", "kube_pod_info",
+    "kube_deployment_spec_replicas", "kube_job_owner", "kube_resourcequota", "kubelet_volume_stats_used_bytes",
+    "apiserver_request_total", "up", "ALERTS", "kafka_consumergroup_lag", "DCGM_FI_DEV_GPU_UTIL",
+    "jupyterhub_running_servers", "jupyter_server_last_activity_timestamp_seconds", "argo_workflows_gauge",
+    "training_operator_jobs_created_total", "kueue_pending_workloads", "ray_tasks", "spark_application_count",
+    "vllm:num_requests_running", "nv_inference_count", "request_predict_seconds_count",
+    "model_infer_request_success_total",
+}  # fmt: skip
+NOT_SIMULATED = {"gpu_amd"}
+# columns that nothing in the simulation fills, by table or metric
+NEVER_SAID = {
+    "gpu": {"mig_profile", "mig_instance"},  # no GPU is cut
+    "notebook_hub": {"reason"},  # no start is refused
+    "alertmanager_notifications_failed_total": {"reason"},
+}
 
 
 def _cut(series: Iterable[Series], span: Span) -> dict[Key, tuple[list[int], list[float]]]:
@@ -93,8 +111,8 @@ def test_the_cluster_has_its_shape(day: list[Series]) -> None:
     assert {model: len(names) for model, names in hosts.items()} == {COMMON_GPU: 8, RARE_GPU: 2}
     assert len(users[COMMON_GPU] - {None}) >= 5
     assert len(users[RARE_GPU] - {None}) < 5
-    assert len({namespace for namespace, _ in pods}) == 40
-    assert 270 <= len(pods) <= 340
+    assert len({namespace for namespace, _ in pods}) == 42
+    assert 285 <= len(pods) <= 365
 
 
 @pytest.mark.parametrize("shift", [3, 16, 29])
@@ -105,8 +123,9 @@ def test_any_span_of_26_hours_is_like_any_other(shift: int) -> None:
 
     series = build_series(shift, span)
 
-    assert count_samples(series) < 6_000_000
-    assert len({pod.namespace for pod in world.pods}) == 40
+    assert count_samples(series) < 7_500_000
+    assert len({pod.namespace for pod in world.pods}) == 42
+    assert {metric for metric in ALWAYS_THERE if not _of(series, metric)} == set()
     assert len({one.labels["node"] for one in _of(series, "kube_node_info")}) == 20
     assert find_departures(shift, span.start + 6 * HOUR, span.end - 6 * HOUR)
     reasons = {one.labels["reason"] for one in _of(series, "kube_pod_container_status_last_terminated_reason")}
@@ -127,8 +146,9 @@ def test_every_sample_lies_on_the_grid_and_every_time_is_there_once(day: list[Se
 
 def test_counters_fall_only_where_the_machine_was_booted_anew(day: list[Series]) -> None:
     boots = {one.labels["instance"]: one for one in _of(day, "node_boot_time_seconds")}
+    types = {metric.name: metric.type for table in latest_tables().values() for metric in table.metrics}
     for one in day:
-        if not re.search("_total$|_bucket$|_count$|_sum$", one.metric):
+        if types.get(one.metric, "counter") == "gauge" or not re.search("_total$|_bucket$|_count$|_sum$", one.metric):
             continue
         assert (one.values >= 0).all()
         fell = np.flatnonzero(np.diff(one.values) < 0)
@@ -139,7 +159,13 @@ def test_counters_fall_only_where_the_machine_was_booted_anew(day: list[Series])
 
 
 def test_buckets_grow_with_their_bound_and_end_at_the_count(day: list[Series]) -> None:
-    for name in ("vllm:time_to_first_token_seconds", "jupyterhub_server_spawn_duration_seconds"):
+    for name in (
+        "vllm:time_to_first_token_seconds",
+        "jupyterhub_server_spawn_duration_seconds",
+        "kueue_admission_wait_time_seconds",
+        "etcd_disk_wal_fsync_duration_seconds",
+        "request_predict_seconds",
+    ):
         groups: dict[frozenset[tuple[str, str]], list[Series]] = defaultdict(list)
         for one in _of(day, f"{name}_bucket"):
             groups[frozenset(set(one.labels.items()) - {("le", one.labels["le"])})].append(one)
@@ -148,6 +174,44 @@ def test_buckets_grow_with_their_bound_and_end_at_the_count(day: list[Series]) -
             ordered = [one.values for one in sorted(buckets, key=lambda one: float(one.labels["le"]))]
             assert all((less <= more).all() for less, more in pairwise(ordered))
             assert (ordered[-1] == counts[labels]).all()
+
+
+def test_every_table_but_those_of_other_hardware_is_filled() -> None:
+    """A new table that the quick start cannot show is a decision."""
+    tables = {metric.name: table.table for table in latest_tables().values() for metric in table.metrics}
+
+    assert {tables[metric] for metric in ALWAYS_THERE} == set(latest_tables()) - NOT_SIMULATED
+
+
+def test_the_simulation_spells_metrics_and_labels_as_the_tables_do(day: list[Series]) -> None:
+    """A misspelled label is a column that stays null, here and in whatever is tried on the quick start."""
+    shown: dict[str, set[str]] = defaultdict(set)
+    for one in day:
+        shown[one.metric].update(label for label, value in one.labels.items() if value)
+    for table in latest_tables().values():
+        for metric in table.metrics:
+            columns = [column for column in table.labels if column.name in metric.labels]
+            if metric.name in shown:
+                missing = {one.name for one in columns if not shown[metric.name] & {*one.source_labels}}
+                assert missing <= NEVER_SAID.get(metric.name, set()) | NEVER_SAID.get(table.table, set()), metric.name
+
+
+def test_an_operators_counts_are_those_of_what_its_pods_did(day: list[Series]) -> None:
+    """What training jobs did can be told from pods and from the operator: both must tell the same."""
+    world = World(SEED, DAY_SPAN)
+    told = _of(day, "training_operator_jobs_created_total")
+    operators = {pod.name: pod for pod in world.find_pod("training-operator")}
+    for one in told:
+        operator = operators[one.labels["pod"]]
+        jobs = [
+            pod.created
+            for pod in world.history
+            if pod.kind == "training"
+            and pod.namespace == one.labels["job_namespace"]
+            and operator.started <= pod.created <= int(one.times[-1])
+        ]
+        assert one.values[-1] == len(jobs)
+    assert len(told) >= 5
 
 
 def test_an_outage_leaves_a_gap_while_up_says_zero(day: list[Series]) -> None:

@@ -54,6 +54,23 @@ def test_a_new_label_column_is_allowed() -> None:
     assert changes == [("column door: added", False), ("metric oven_mode: got label door", False)]
 
 
+def test_another_label_that_stands_in_for_the_first_is_allowed_at_the_end_only() -> None:
+    """Series that had a value keep it; only those without one may get one."""
+
+    def made(*also: str) -> list[dict[str, Any]]:
+        return [LABELS[0] | {"also": also}, *LABELS[1:]]
+
+    older, newer, turned = (a_table(labels=made(*also)) for also in (("cell",), ("cell", "hall"), ("hall", "cell")))
+
+    assert [(str(change), change.breaking) for change in compare_tables(older, newer)] == [
+        ("column room: is also made from label hall", False)
+    ]
+    assert [(str(change), change.breaking) for change in compare_tables(newer, turned)] == [
+        ("column room: also changed from cell, hall to hall, cell", True)
+    ]
+    assert told(labels=made("cell")) == [("column room: is also made from label cell", False)]
+
+
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [

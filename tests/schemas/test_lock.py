@@ -30,7 +30,8 @@ def changed_copy(folder: Path, name: str, edit: Edit) -> TableSchema:
 
 def with_table(table: TableSchema) -> list[TableSchema]:
     """Return the shipped tables, one of them replaced."""
-    return [table if table.table == each.table else each for each in shipped_tables()]
+    named = (table.table, table.version)
+    return [table if named == (each.table, each.version) else each for each in shipped_tables()]
 
 
 def test_the_shipped_tables_are_what_was_released() -> None:

@@ -1,17 +1,20 @@
 """What a policy may not say: it is what stands between the cluster and the public."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from schemas.digest import digest
 from schemas.errors import UsageError
 from schemas.policy import OTHER
 from schemas.registry import read_policy
 from tests.schemas.builders import a_column, a_metric, a_policy, a_table
 
-ROOM = {"prefix": "room", "meaning": "A room by its name."}
+ROOM: dict[str, object] = {"prefix": "room", "meaning": "A room by its name."}
+RULE: dict[str, object] = {"owner": "me", "why": "Bakers want to know.", "reviewed": "2026-11-23", "metrics": []}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,22 @@ ROOM = {"prefix": "room", "meaning": "A room by its name."}
         ({"domains": {"room": ROOM | {"scope": ["house"]}}}, "names the domains ['house'], which do not exist"),
         ({"domains": {"room": ROOM | {"unmatched": "shed"}}}, "names the domains ['shed'], which do not exist"),
         ({"domains": {"room": ROOM | {"public": "rooms"}}}, "names the vocabulary rooms, which does not exist"),
-        ({"domains": {"room": ROOM | {"keep": True}}}, "Extra inputs are not permitted"),
+        ({"domains": {"room": ROOM | {"keep": True}}}, "found keep; there is no keep: a label leaves as a pseudonym"),
+        ({"vocabularies": {"modes": {"members": ["a"], "source": "x", "do": "keep"}}}, "found do; there is no keep"),
+        ({"keep": ["room"]}, "found keep; there is no keep"),
+        ({"domains": {"room": ROOM | {"regex": "r.*"}}}, "Extra inputs are not permitted"),
+        ({"domains": {"room": ROOM | {"scope": ["room"]}}}, "is told apart by itself, through its scope"),
+        (
+            {"domains": {"room": ROOM | {"scope": ["oven"]}, "oven": ROOM | {"prefix": "o", "scope": ["room"]}}},
+            "domain oven is told apart by itself",
+        ),
+        ({"domains": {"room": ROOM | {"unmatched": "oven"}, "oven": ROOM | {"prefix": "o"}}}, "which is for hosts"),
+        (
+            {"domains": {"room": ROOM | {"canonical": "host", "unmatched": "room"}}},
+            "passes what it does not know to room, which passes it on",
+        ),
+        ({"tables": {"oven": RULE | {"metrics": ["oven_a", "oven_a"]}}}, "table oven names oven_a twice"),
+        ({"tables": {"oven": RULE | {"owner": ""}}}, "should have at least 1 character"),
         ({"vocabularies": {"modes": {"source": "the manual", "members": []}}}, "should have at least 1 item"),
         ({"vocabularies": {"modes": {"source": "the manual", "members": [True, "no"]}}}, "found the member True"),
         ({"vocabularies": {"modes": {"members": ["bake"]}}}, "Field required"),
@@ -35,6 +53,56 @@ def test_a_policy_that_does_not_hold_together_is_refused(changes: dict[str, Any]
         a_policy(**changes)
 
     assert told in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["oven_.*", "oven_*", "oven_(heat|mode)", "^oven_heat$", "oven_[a-z]+", "oven_\\w"])
+def test_a_pattern_over_names_is_refused(name: str) -> None:
+    """A pattern publishes the metric that an exporter brings next year, unseen."""
+    told = f"found the pattern {name!r}; a policy names each thing exactly"
+
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        a_policy(tables={"oven": RULE | {"metrics": [name]}})
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        a_policy(tables={name: RULE})
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        a_policy(domains={"room": ROOM | {"public": name}})
+
+
+@pytest.mark.parametrize("member", ["openshift-*", "openshift-.*", "^kube-.*$", "team-?", "a.+", "\\d"])
+def test_a_pattern_over_words_is_refused(member: str) -> None:
+    """Anybody may call a namespace openshift-something."""
+    for members in ([member], {member: "some"}):
+        with pytest.raises(ValidationError, match="a pattern; wanted the exact words"):
+            a_policy(vocabularies={"modes": {"source": "the manual", "members": members}})
+
+
+@pytest.mark.parametrize("member", ["*", "/var/lib/x", "A100 (80 GB)", "fuse.sshfs", "+Inf", "C++", "a|b", "[none]"])
+def test_words_that_only_look_like_a_pattern_are_words(member: str) -> None:
+    assert a_policy(vocabularies={"modes": {"source": "the manual", "members": [member]}})
+
+
+def test_all_that_does_not_hold_together_is_told_at_once() -> None:
+    """Whoever mends a policy should not have to come back for each line."""
+    domains = {
+        "room": ROOM | {"scope": ["house"]},
+        "oven": ROOM | {"public": "brands"},
+    }
+
+    with pytest.raises(ValidationError) as refusal:
+        a_policy(domains=domains)
+
+    (problem,) = refusal.value.errors()
+    assert problem["ctx"]["error"].problems == [
+        ("domains.room", "domain room names the domains ['house'], which do not exist"),
+        ("domains.oven", "two domains share a prefix, or one uses s or src: oven"),
+        ("domains.oven", "domain oven names the vocabulary brands, which does not exist"),
+    ]
+
+
+def test_fields_that_say_nothing_leave_the_digest_as_it_was() -> None:
+    """A release names its policy by digest: a new program must know the policy of an old release."""
+    assert digest(a_policy()) == digest(a_policy(review_days=365, owner=None, reviewed=None))
+    assert digest(a_policy()) == "sha256:2018d1fa7d695c31d3899aef52de687c14667e8b2206d2458178d01d05b584d7"
 
 
 def test_a_metric_that_the_policy_does_not_name_stays_private() -> None:

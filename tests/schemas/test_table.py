@@ -49,6 +49,9 @@ def test_a_schema_that_says_too_much_is_refused(changes: dict[str, Any], told: s
         ({}, "found 0 of identity, vocabulary, number; wanted exactly one"),
         ({"number": "float"}, "Input should be 'int32' or 'text'"),
         ({"keep": True}, "Extra inputs are not permitted"),
+        ({"identity": "room", "also": ["room"]}, "also names a label twice, or the one that comes first anyway"),
+        ({"identity": "room", "also": ["cell", "cell"]}, "also names a label twice"),
+        ({"identity": "room", "also": ["cell.*"]}, "String should match pattern"),
     ],
 )
 def test_a_column_says_in_exactly_one_way_how_it_is_made_safe(fields: dict[str, Any], told: str) -> None:
@@ -76,6 +79,20 @@ def test_a_label_with_a_name_of_the_format_is_published_under_another() -> None:
 
     assert table.labels[0].source_label == "unit"
     assert data_schema(table).names == ["timestamp", "series_id", "heat_unit", "value"]
+
+
+def test_a_column_may_be_made_from_the_first_of_several_labels() -> None:
+    """Exporters rename labels, and scrapes prefix them with exported_."""
+    column = a_column("room", label="exported_room", also=["room", "chamber"], identity="room")
+    table = a_table(labels=[column], sort_key=[], metrics=[a_metric("oven_heat", labels=["room"])])
+
+    assert table.labels[0].source_label == "exported_room"
+    assert table.labels[0].source_labels == ("exported_room", "room", "chamber")
+
+
+def test_a_column_without_other_labels_is_digested_as_before_there_were_any() -> None:
+    """Else the locked digest of every released version would change."""
+    assert "also" not in a_table().model_dump(mode="json", exclude_defaults=True)["labels"][0]
 
 
 def test_the_error_names_file_and_field(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def _derive_fields(
         "DCGM_FI_DEV_POWER_USAGE": np.round(idle_watts + (top_watts - idle_watts) * busy * 0.96 + 3 * flicker, 3),
         "DCGM_FI_DEV_XID_ERRORS": xid,
         "DCGM_FI_PROF_GR_ENGINE_ACTIVE": np.round(busy * (0.97 + 0.03 * flicker), 6),
+        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": np.round(busy * busy * (0.45 + 0.2 * wander), 6),
     }
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from demo.cluster.names import CLUSTER
 from demo.cluster.noise import derive_key, rhythm, seed_random, white
+from demo.cluster.observed import Described, count_before, describe_histogram
 from demo.cluster.pods import Pod
 from demo.cluster.schedule_gpu import plan_gpu_pods
 from demo.cluster.schedule_work import plan_notebook_pods
-from demo.cluster.span import DAY, HOUR, STEP, Floats, Ints, Series, Span, accumulate, slice_between
+from demo.cluster.span import DAY, HOUR, STEP, Ints, Series, Span, accumulate, slice_between
 from demo.cluster.world import World
 
 JOB = "hub"
@@ -56,17 +57,14 @@ def find_notebooks(seed: int, start: int, end: int) -> list[Pod]:
     return sorted(pods, key=lambda pod: (pod.created, pod.uid))
 
 
-_Described = tuple[str, dict[str, str], Floats]
-
-
-def _describe_hub(world: World, hub: Pod, times: Ints, notebooks: Sequence[Pod]) -> Iterator[_Described]:
+def _describe_hub(world: World, hub: Pod, times: Ints, notebooks: Sequence[Pod]) -> Iterator[Described]:
     begun = np.array([pod.started for pod in notebooks], dtype=np.int64)
     ended = np.array([pod.finished for pod in notebooks], dtype=np.int64)
-    running = _count_before(begun, times) - _count_before(ended, times)
+    running = count_before(begun, times) - count_before(ended, times)
     yield "jupyterhub_running_servers", {}, running
     yield "jupyterhub_total_users", {}, np.full(len(times), float(len(world.names.users)))
     hourly = times // HOUR * HOUR  # the hub refreshes these once an hour
-    seen = _count_before(begun, hourly) - _count_before(ended, hourly - DAY)
+    seen = count_before(begun, hourly) - count_before(ended, hourly - DAY)
     yield "jupyterhub_active_users", {"period": "24h"}, np.minimum(seen, 0.9 * len(world.names.users) // 1)
     for period, share in (("7d", 0.94), ("30d", 1.0)):
         users = float(int(share * len(world.names.users)))
@@ -80,9 +78,11 @@ def _describe_hub(world: World, hub: Pod, times: Ints, notebooks: Sequence[Pod])
         requests = np.floor(rate + white(key, times // STEP))
         labels = {"method": method, "handler": handler, "code": code}
         yield "jupyterhub_request_duration_seconds_count", labels, accumulate(requests)
+        seconds = 0.012 + 0.03 * white(derive_key(key, "seconds"), times // STEP)
+        yield "jupyterhub_request_duration_seconds_sum", labels, accumulate(requests * seconds, decimals=6)
 
 
-def _count_spawns(notebooks: Sequence[Pod], times: Ints) -> Iterator[_Described]:
+def _count_spawns(notebooks: Sequence[Pod], times: Ints) -> Iterator[Described]:
     good, failed = [], []
     for pod in notebooks:
         source = seed_random("spawn", pod.uid)
@@ -93,28 +93,10 @@ def _count_spawns(notebooks: Sequence[Pod], times: Ints) -> Iterator[_Described]
     for status, spawns in (("success", good), ("failure", failed), ("error", [])):
         labels = {"status": status, "reason": ""}
         name = "jupyterhub_server_spawn_duration_seconds"
-        yield from _describe_histogram(name, labels, sorted(spawns), times, SPAWN_BOUNDS)
+        yield from describe_histogram(name, labels, spawns, times, SPAWN_BOUNDS)
 
 
-def _count_stops(notebooks: Sequence[Pod], times: Ints) -> Iterator[_Described]:
+def _count_stops(notebooks: Sequence[Pod], times: Ints) -> Iterator[Described]:
     stops = [(pod.finished, round(0.8 + 6.0 * seed_random("stop", pod.uid).random(), 6)) for pod in notebooks]
     name = "jupyterhub_server_stop_seconds"
-    yield from _describe_histogram(name, {"status": "success"}, sorted(stops), times, STOP_BOUNDS)
-
-
-def _describe_histogram(
-    name: str, labels: dict[str, str], observed: Sequence[tuple[int, float]], times: Ints, bounds: Sequence[str]
-) -> Iterator[_Described]:
-    """Yield the buckets, count and sum of single observations since the hub's start."""
-    since = [(when, seconds) for when, seconds in observed if when >= times[0]]
-    for bound in bounds:
-        within = np.array([when for when, seconds in since if seconds <= float(bound)], dtype=np.int64)
-        yield f"{name}_bucket", labels | {"le": bound}, _count_before(within, times)
-    moments = np.array([when for when, _ in since], dtype=np.int64)
-    yield f"{name}_count", labels, _count_before(moments, times)
-    sums = np.concatenate(([0.0], np.cumsum([seconds for _, seconds in since])))
-    yield f"{name}_sum", labels, sums[np.searchsorted(moments, times, side="right")]
-
-
-def _count_before(moments: Ints, times: Ints) -> Floats:
-    return np.searchsorted(np.sort(moments), times, side="right").astype(np.float64)
+    yield from describe_histogram(name, {"status": "success"}, stops, times, STOP_BOUNDS)

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from demo.cluster.exporters.node_exporter import KERNEL
+from demo.cluster.exporters.kube_objects import TimedDescribed, describe_objects
 from demo.cluster.names import CLUSTER
-from demo.cluster.nodes import Node
 from demo.cluster.pods import Pod
-from demo.cluster.span import MINUTE, Floats, Ints, Mask, Series, slice_between
+from demo.cluster.span import MINUTE, Ints, Mask, Series, slice_between
 from demo.cluster.world import World
 
 JOB = "kube-state-metrics"
@@ -29,35 +28,13 @@ def build_kube_state_series(world: World) -> Iterator[Series]:
                 yield Series(metric, target | labels, when, values)
 
 
-_Described = tuple[str, dict[str, str], Ints, Floats]
-
-
-def _describe_all(world: World, times: Ints) -> Iterator[_Described]:
-    for node in world.nodes:
-        for life in world.lives_of(node):
-            when = times[slice_between(times, life.start, life.forgotten)]
-            yield "kube_node_info", describe_node(node), when, np.ones(len(when))
+def _describe_all(world: World, times: Ints) -> Iterator[TimedDescribed]:
+    yield from describe_objects(world, times)
     for pod in world.pods:
         yield from _describe_pod(pod, times[slice_between(times, pod.created, pod.gone)])
 
 
-def describe_node(node: Node) -> dict[str, str]:
-    """Return the labels of kube_node_info."""
-    return {
-        "node": node.name,
-        "container_runtime_version": "cri-o://1.33.2",
-        "internal_ip": node.ip,
-        "kernel_version": KERNEL,
-        "kubelet_version": "v1.33.4",
-        "kubeproxy_version": "deprecated",
-        "os_image": "Red Hat Enterprise Linux CoreOS 9.6",
-        "pod_cidr": node.pod_cidr,
-        "provider_id": node.provider_id,
-        "system_uuid": node.system_uuid,
-    }
-
-
-def _describe_pod(pod: Pod, when: Ints) -> Iterator[_Described]:
+def _describe_pod(pod: Pod, when: Ints) -> Iterator[TimedDescribed]:
     who, ones = pod.identity(), np.ones(len(when))
     yield "kube_pod_info", who | _describe_place(pod), when, ones
     yield "kube_pod_owner", who | _describe_owner(pod), when, ones
@@ -73,6 +50,7 @@ def _describe_pod(pod: Pod, when: Ints) -> Iterator[_Described]:
     starts = np.array([run.start for run in pod.runs[1:]], dtype=np.int64)
     restarts = np.searchsorted(starts, when, side="right").astype(np.float64)
     yield "kube_pod_container_status_restarts_total", container, when, restarts
+    yield "kube_pod_container_status_ready", container, when, ready.astype(np.float64)
     yield from _describe_resources(pod, container | {"node": pod.node.name}, when)
     yield from _describe_reasons(pod, container, when)
 
@@ -111,7 +89,7 @@ def _is_running(pod: Pod, when: Ints) -> Mask:
     return running
 
 
-def _describe_resources(pod: Pod, place: dict[str, str], when: Ints) -> Iterator[_Described]:
+def _describe_resources(pod: Pod, place: dict[str, str], when: Ints) -> Iterator[TimedDescribed]:
     wanted = pod.resources
     gpus = float(len(wanted.gpus))
     for metric, cpu, memory in (
@@ -127,7 +105,7 @@ def _describe_resources(pod: Pod, place: dict[str, str], when: Ints) -> Iterator
                 yield metric, place | {"resource": resource, "unit": unit}, when, np.full(len(when), amount)
 
 
-def _describe_reasons(pod: Pod, container: dict[str, str], when: Ints) -> Iterator[_Described]:
+def _describe_reasons(pod: Pod, container: dict[str, str], when: Ints) -> Iterator[TimedDescribed]:
     creating = when[when < pod.started]
     yield (
         "kube_pod_container_status_waiting_reason",
@@ -135,6 +113,11 @@ def _describe_reasons(pod: Pod, container: dict[str, str], when: Ints) -> Iterat
         creating,
         np.ones(len(creating)),
     )
+    if pod.outcome in ("Succeeded", "Failed"):
+        ended = when[when >= pod.finished]
+        why = container | {"reason": pod.runs[-1].reason}
+        yield "kube_pod_container_status_terminated_reason", why, ended, np.ones(len(ended))
+        yield "kube_pod_completion_time", pod.identity(), ended, np.full(len(ended), float(pod.finished))
     waiting = np.zeros(len(when), dtype=bool)
     last: dict[str, Mask] = {}
     for run, following in zip(pod.runs, pod.runs[1:], strict=False):

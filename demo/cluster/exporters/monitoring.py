@@ -7,7 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from demo.cluster import alerts
-from demo.cluster.exporters import cadvisor, dcgm, jupyterhub, kube_state, node_exporter, vllm
+from demo.cluster.exporters import (
+    control_plane,
+    dcgm,
+    jupyterhub,
+    kube_state,
+    kubelet,
+    node_exporter,
+    operators,
+    vllm,
+    workloads,
+)
 from demo.cluster.names import CLUSTER
 from demo.cluster.noise import derive_key, seed_random, white
 from demo.cluster.pods import Pod
@@ -56,20 +66,19 @@ def _build_up(world: World) -> Iterator[Series]:
     times = world.span.times()
     for node in world.nodes:
         exporter = {"cluster": CLUSTER, "job": node_exporter.JOB, "instance": f"{node.ip}:9100"}
-        kubelet = {
-            "cluster": CLUSTER,
-            "job": cadvisor.JOB,
-            "instance": f"{node.ip}:10250",
-            "metrics_path": "/metrics/cadvisor",
-            "node": node.name,
-        }
+        own = kubelet.label_kubelet(node)
+        containers = own | {"metrics_path": "/metrics/cadvisor"}
         known, alive = np.zeros(len(times), dtype=bool), np.zeros(len(times), dtype=bool)
         for life in world.lives_of(node):
             known[slice_between(times, life.start, life.forgotten)] = True
             alive[slice_between(times, life.start, life.end)] = True
         answered = world.is_scraped(node_exporter.JOB, node, times)
-        for labels, good in ((exporter, alive & answered), (kubelet, alive)):
+        for labels, good in ((exporter, alive & answered), (own, alive), (containers, alive)):
             yield Series("up", labels, times[known], good[known].astype(np.float64))
+    for labels, life in control_plane.find_components(world):
+        when = world.span.times(control_plane.INTERVAL)
+        when = when[slice_between(when, life.start, life.end)]
+        yield Series("up", labels, when, np.ones(len(when)))
     for pod, labels, interval in _find_pod_targets(world):
         when = world.span.times(interval)
         when = when[slice_between(when, pod.started, pod.finished)]
@@ -85,6 +94,10 @@ def _find_pod_targets(world: World) -> Iterator[tuple[Pod, dict[str, str], int]]
             yield pod, _label(dcgm.JOB, pod, 9400) | {"container": pod.container}, STEP
         elif pod.kind == "serving":
             yield pod, vllm.label_serving_target(pod), STEP
+        elif pod.container in operators.PORTS:
+            yield pod, operators.label_operator(pod), operators.INTERVAL
+        elif found := workloads.find_exporter(pod):
+            yield pod, workloads.label_workload(pod, *found[:2]), found[2]
     for pod in world.find_pod("kube-state-metrics"):
         labels = {"cluster": CLUSTER, "job": kube_state.JOB, "instance": f"{pod.ip}:8443"}
         yield pod, labels, kube_state.INTERVAL

@@ -53,6 +53,7 @@ def _build_life(world: World, node: Node, life: Life) -> Iterator[Series]:
     yield from (emit("node_cpu_seconds_total", values, **labels) for labels, values in _split_cpu(key, times, load))
     wander = smooth(derive_key(key, "load"), times, 5 * MINUTE)
     yield emit("node_load1", np.round(load.cpu * (0.8 + 0.5 * wander) + 0.1 * wander, 2))
+    yield from (emit(metric, values) for metric, values in _count_pressure(node, times, load))
     yield emit("node_memory_MemTotal_bytes", float(node.memory_bytes))
     reserved = 3.2 * GIB + 0.9 * GIB * smooth(derive_key(key, "cache"), times, 2 * HOUR)
     available = np.maximum(node.memory_bytes - reserved - load.memory, 0.4 * GIB)
@@ -94,6 +95,17 @@ def _split_cpu(key: int, times: Ints, load: Load) -> Iterator[tuple[dict[str, st
             yield {"cpu": str(cpu), "mode": mode}, accumulate(part * STEP, decimals=2)
 
 
+def _count_pressure(node: Node, times: Ints, load: Load) -> Iterator[tuple[str, Floats]]:
+    """Yield the seconds in which something waited: for a CPU on a full machine, for a disk while much is written."""
+    busy = load.cpu / CORES
+    flicker = white(derive_key("pressure", node.number), times // STEP)
+    for what, share in (
+        ("cpu", np.minimum(0.4 * busy * busy, 0.9) + 0.004 * flicker),
+        ("io", np.minimum(load.writes / 6e8, 0.6) + 0.01 * flicker),
+    ):
+        yield f"node_pressure_{what}_waiting_seconds_total", accumulate(share * STEP, decimals=6)
+
+
 def _count_io(key: int, times: Ints, load: Load) -> Iterator[tuple[str, str, Floats]]:
     flicker = white(derive_key(key, "io"), times // STEP)
     sectors = np.floor((load.writes + 30_000.0 * flicker) * STEP / 512) * 512
@@ -102,5 +114,6 @@ def _count_io(key: int, times: Ints, load: Load) -> Iterator[tuple[str, str, Flo
     sent = (6_000.0 + load.cpu * 60_000.0 * (1.5 - flicker) + load.gpu * 1e6) * STEP
     yield "node_disk_read_bytes_total", "nvme0n1", accumulate(reads)
     yield "node_disk_written_bytes_total", "nvme0n1", accumulate(sectors)
+    yield "node_disk_io_time_seconds_total", "nvme0n1", accumulate(np.minimum(sectors / 9e8, 1.0) * STEP, decimals=3)
     yield "node_network_receive_bytes_total", "eno1", accumulate(received)
     yield "node_network_transmit_bytes_total", "eno1", accumulate(sent)

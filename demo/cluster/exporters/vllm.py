@@ -9,14 +9,15 @@ import numpy as np
 from demo.cluster.load import compute_demand
 from demo.cluster.names import CLUSTER
 from demo.cluster.noise import derive_key, white
+from demo.cluster.observed import Described, spread_histogram
 from demo.cluster.pods import Pod
 from demo.cluster.span import STEP, Floats, Ints, Series, accumulate, slice_between
 from demo.cluster.world import World
 
 JOB = "vllm-model-servers"
 TTFT_BOUNDS = (
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
-    160.0, 640.0, 2560.0,
+    "0.001", "0.005", "0.01", "0.02", "0.04", "0.06", "0.08", "0.1", "0.25", "0.5", "0.75", "1.0", "2.5", "5.0",
+    "7.5", "10.0", "20.0", "40.0", "80.0", "160.0", "640.0", "2560.0",
 )  # fmt: skip
 FINISHED = (("stop", 0.86), ("length", 0.125), ("abort", 0.015), ("error", 0.0))
 SLOTS = 24.0  # requests that run at once
@@ -55,7 +56,7 @@ def label_serving_target(pod: Pod) -> dict[str, str]:
     }
 
 
-def _describe_server(pod: Pod, times: Ints) -> Iterator[tuple[str, dict[str, str], Floats]]:
+def _describe_server(pod: Pod, times: Ints) -> Iterator[Described]:
     demand = compute_demand(pod, times)
     flicker = white(derive_key(pod.key, "requests"), times // STEP)
     wanted = demand * SECONDS_PER_REQUEST * (0.7 + 0.6 * flicker)
@@ -67,7 +68,11 @@ def _describe_server(pod: Pod, times: Ints) -> Iterator[tuple[str, dict[str, str
     yield "vllm:kv_cache_usage_perc", {}, np.round(cached, 6)
 
     arrivals = np.floor(np.minimum(demand, SLOTS / SECONDS_PER_REQUEST) * STEP + flicker)
-    yield "vllm:prompt_tokens_total", {}, accumulate(np.floor(arrivals * (380 + 240 * flicker)))
+    prompts = np.floor(arrivals * (380 + 240 * flicker))
+    yield "vllm:prompt_tokens_total", {}, accumulate(prompts)
+    yield "vllm:prefix_cache_queries_total", {}, accumulate(prompts)
+    yield "vllm:prefix_cache_hits_total", {}, accumulate(np.floor(prompts * (0.35 + 0.2 * flicker)))
+    yield "vllm:num_preemptions_total", {}, accumulate(np.floor(np.maximum(cached - 0.97, 0.0) * 60.0))
     yield "vllm:generation_tokens_total", {}, accumulate(np.floor(arrivals * (150 + 130 * flicker)))
     for reason, part in FINISHED:
         finished = accumulate(arrivals * part)
@@ -75,12 +80,4 @@ def _describe_server(pod: Pod, times: Ints) -> Iterator[tuple[str, dict[str, str
 
     crowded = np.maximum(wanted / SLOTS - 0.55, 0.0)
     typical = 0.045 + 0.5 * crowded * crowded + 0.03 * flicker
-    name = "vllm:time_to_first_token_seconds"
-    for bound in TTFT_BOUNDS:
-        # a log-logistic spread around the typical time: with the fourth power, a few wait ten times as long
-        ratio = (bound / typical) * (bound / typical)
-        share = ratio * ratio / (1.0 + ratio * ratio)
-        yield f"{name}_bucket", {"le": str(bound)}, accumulate(arrivals * share)
-    yield f"{name}_bucket", {"le": "+Inf"}, accumulate(arrivals)
-    yield f"{name}_count", {}, accumulate(arrivals)
-    yield f"{name}_sum", {}, accumulate(arrivals * typical * 1.11, decimals=6)
+    yield from spread_histogram("vllm:time_to_first_token_seconds", {}, arrivals, typical, TTFT_BOUNDS)
