@@ -6,12 +6,15 @@ window tells that they are one. Nothing outside the window is ever used.
 
 import ipaddress
 import re
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 FRAME_METRIC: Final = "kube_node_info"
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""Names in the DNS know no case of ASCII letters; other letters would be made one that are two."""
 _PORT = re.compile(r"(?P<host>[^:]*):[0-9]{1,5}")
 _BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?::[0-9]{1,5})?")
 _REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}\Z")  # the alphabet of Kubernetes' hashes
@@ -34,10 +37,14 @@ class IdentityFrame:
 def canonical_host(value: str) -> str:
     """Return a host without port and brackets, addresses in their one short form, names in lower case.
 
+    A zone says by which interface an address was reached, not whose it is; only a link-local one needs it.
+
     >>> canonical_host("GPU-7.Lab.Example:9100"), canonical_host("[::ffff:10.0.0.7]:9100")
     ('gpu-7.lab.example', '10.0.0.7')
+    >>> canonical_host("[FD00:0::7%eth0]:9100"), canonical_host("fe80::7%eth0")
+    ('fd00::7', 'fe80::7%eth0')
     """
-    host = value.lower().rstrip(".")
+    host = value.translate(_LOWER).rstrip(".")
     bracketed = _BRACKETED.fullmatch(host)
     if bracketed:
         return _short_address(bracketed["host"]) or host
@@ -53,8 +60,11 @@ def _short_address(text: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
+    if isinstance(address, ipaddress.IPv4Address) or not (address.ipv4_mapped or address.scope_id):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address) if address.is_link_local else str(ipaddress.IPv6Address(int(address)))
 
 
 def canonical_workload(name: str, kind: str | None) -> str:

@@ -1,26 +1,38 @@
-"""The key ring: independent random keys, each for an epoch. A weak or exposed key is refused, never repaired."""
+"""The key ring: independent random keys, each for an epoch. A weak or exposed key is refused, never repaired.
+
+A key that was destroyed leaves its id and its epoch behind, so that nothing is ever named anew in that time.
+"""
 
 import base64
 import binascii
 import json
-import os
 import secrets
-import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from schemas.errors import PrivacyError
+from anonymize.key_file import create_private, hold_private, read_private
+from anonymize.key_strength import KEY_BYTES, find_weakness
+from schemas.errors import PrivacyError, UsageError
 from schemas.windows import Window
 
-KEY_BYTES: Final = 32
-RING_FORMAT: Final = "1.0"
+RING_FORMAT: Final = "1.1"
+"""1.1 added ``destroyed``, in the place of a secret."""
 _STAYS: Final = "a key stays in the process that read it"
+_HINT: Final = "make one with 'opspub key new'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +49,43 @@ class PseudonymKey:
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    key_id: str
+    key_id: Annotated[str, StringConstraints(pattern=r"^k_[0-9a-z]{1,32}$")]
     created: AwareDatetime
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
-    secret: str = Field(repr=False)
+    destroyed: AwareDatetime | None = None
+    secret: str | None = Field(default=None, repr=False)
 
     def __reduce__(self) -> str:
         raise TypeError(_STAYS)
 
     @field_validator("secret")
     @classmethod
-    def _strong(cls, secret: str) -> str:
+    def _is_base64(cls, secret: str | None) -> str | None:
         try:
-            raw = base64.b64decode(secret, validate=True)
-        except binascii.Error:
+            base64.b64decode(secret or "", validate=True)
+        except (binascii.Error, ValueError):  # ValueError: not even ASCII
             raise ValueError("the secret is not base64") from None
-        if len(raw) != KEY_BYTES:
-            raise ValueError(f"the secret has {len(raw)} bytes; wanted {KEY_BYTES}")
-        if len(set(raw)) <= KEY_BYTES // 2 or raw.isascii():
-            raise ValueError("the secret is not random: it repeats, or is text")
         return secret
+
+    @model_validator(mode="after")
+    def _lives_or_is_destroyed(self) -> Self:
+        if (self.secret is None) == (self.destroyed is None):
+            raise ValueError(f"key {self.key_id} has neither or both of a secret and the time of its destruction")
+        if self.destroyed and not self.valid_to:
+            raise ValueError(f"key {self.key_id} is destroyed and its epoch has no end")
+        if self.valid_from and self.valid_to and self.valid_from >= self.valid_to:
+            raise ValueError(f"the epoch of {self.key_id} ends before it begins")
+        return self
+
+    @property
+    def key(self) -> PseudonymKey | None:
+        return None if self.secret is None else PseudonymKey(self.key_id, base64.b64decode(self.secret))
+
+    def holds(self, window: Window) -> bool:
+        """Return whether the epoch holds the whole window."""
+        begins = self.valid_from is None or self.valid_from <= window.start
+        return begins and (self.valid_to is None or window.end <= self.valid_to)
 
 
 class KeyRing(BaseModel):
@@ -65,21 +93,23 @@ class KeyRing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    format_version: str = RING_FORMAT
+    format_version: Annotated[str, StringConstraints(pattern=r"^1\.\d+$")] = RING_FORMAT
     keys: tuple[_Entry, ...]
 
     def __reduce__(self) -> str:
         raise TypeError(_STAYS)
 
     @model_validator(mode="after")
-    def _epochs_in_order(self) -> Self:
+    def _strong_and_in_order(self) -> Self:
         if len({entry.key_id for entry in self.keys}) != len(self.keys):
             raise ValueError("two keys have one id")
-        if len({entry.secret for entry in self.keys}) != len(self.keys):
+        living = [entry.key for entry in self.keys if entry.key]
+        if len({key.secret for key in living}) != len(living):
             raise ValueError("two epochs have one secret")
-        for entry in self.keys:
-            if entry.valid_from and entry.valid_to and entry.valid_from >= entry.valid_to:
-                raise ValueError(f"the epoch of {entry.key_id} ends before it begins")
+        for key in living:
+            others = [other.secret for other in living if other is not key]
+            if weakness := find_weakness(key.secret, key_id=key.key_id, others=others):
+                raise ValueError(weakness)
         for older, newer in zip(self.keys, self.keys[1:], strict=False):
             if older.valid_to is None or newer.valid_from is None or newer.valid_from < older.valid_to:
                 raise ValueError(f"the epochs of {older.key_id} and {newer.key_id} overlap")
@@ -88,10 +118,28 @@ class KeyRing(BaseModel):
     def key_for(self, window: Window) -> PseudonymKey:
         """Return the key whose epoch holds the whole window: the window's time decides, not today's."""
         for entry in self.keys:
-            begins = entry.valid_from is None or entry.valid_from <= window.start
-            if begins and (entry.valid_to is None or window.end <= entry.valid_to):
-                return PseudonymKey(entry.key_id, base64.b64decode(entry.secret))
+            if entry.holds(window):
+                if entry.key:
+                    return entry.key
+                raise PrivacyError(
+                    f"key {entry.key_id} of the window {window} was destroyed at {entry.destroyed:%FT%TZ}; "
+                    "what was not collected by then stays a gap"
+                )
         raise PrivacyError(f"no key of the ring is valid for the whole window {window}; see 'opspub key show'")
+
+    def living(self) -> Iterator[tuple[_Entry, PseudonymKey]]:
+        """Yield every key that is not destroyed, with its epoch, oldest first."""
+        for entry in self.keys:
+            if entry.key:
+                yield entry, entry.key
+
+    def find(self, key_id: str) -> _Entry:
+        """Return what the ring says of a key; raise ``UsageError`` for one that it never had."""
+        for entry in self.keys:
+            if entry.key_id == key_id:
+                return entry
+        known = ", ".join(entry.key_id for entry in self.keys) or "none"
+        raise UsageError(f"found no key {key_id} in the ring; it has {known}")
 
     def public_view(self) -> list[dict[str, str | None]]:
         """Return what may be shown of each key: everything but its secret."""
@@ -99,66 +147,82 @@ class KeyRing(BaseModel):
 
 
 def read_ring(path: Path) -> KeyRing:
-    """Read a key ring; raise ``PrivacyError`` when it is missing, readable by everyone, or weak."""
-    try:
-        mode = path.stat().st_mode
-        content = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise PrivacyError(f"found no key file {path}; make one with 'opspub key new'") from None
-    except OSError as error:
-        raise PrivacyError(f"key file {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:  # it would quote the secret
-        raise PrivacyError(f"key file {path} is not a key ring; make one with 'opspub key new'") from None
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise PrivacyError(
-            f"key file {path} has mode {stat.S_IMODE(mode):04o}; wanted 0600, no access for others: "
-            "anyone could have read it, so make a new key unless nothing was published with it"
-        )
-    try:
-        return KeyRing.model_validate_json(content)
-    except ValidationError as error:
-        raise PrivacyError(f"key file {path}: {_first_problem(error)}; make one with 'opspub key new'") from None
+    """Read a key ring; raise ``PrivacyError`` when it is missing, open to others, or weak."""
+    return _parse(path, read_private(path))
 
 
 def add_key(path: Path, *, now: datetime, valid_from: datetime | None) -> str:
     """Append a random key to the ring at ``path``, or begin the ring; return the key's id.
 
     The first key of a ring holds for all time; a later one begins at ``valid_from``, where the last one then ends.
+    Several calls at once lose no key: each appends to what the one before it left.
     """
-    older = list(read_ring(path).keys) if path.exists() else []
-    if older and valid_from is None:
-        raise PrivacyError(f"{path} holds a key already; say from which window on the new one holds (--valid-from)")
-    if older:
-        older[-1] = older[-1].model_copy(update={"valid_to": valid_from})
+    if not path.exists():
+        entry = _draw(now, None, ())
+        create_private(path, _render(path, [entry]))
+        return entry.key_id
+    with hold_private(path) as held:
+        older = list(_parse(path, held.text).keys)
+        if older and valid_from is None:
+            raise PrivacyError(f"{path} holds a key already; say from which window on the new one holds (--valid-from)")
+        if older and valid_from:
+            older[-1] = _end(older[-1], valid_from)
+        entry = _draw(now, valid_from if older else None, older)
+        held.replace(_render(path, [*older, entry]))
+    return entry.key_id
+
+
+def destroy_key(path: Path, key_id: str, *, now: datetime) -> datetime:
+    """Overwrite and remove a key's secret for ever; return when that was, which may be earlier than ``now``.
+
+    Its id and epoch stay. Raise ``PrivacyError`` for the newest key while its epoch has no end.
+    """
+    with hold_private(path) as held:
+        ring = _parse(path, held.text)
+        entry = ring.find(key_id)
+        if entry.destroyed:
+            return entry.destroyed
+        if entry.valid_to is None:
+            raise PrivacyError(
+                f"the epoch of {key_id} has no end, so windows to come need it; begin the next one first, with "
+                "'opspub key new --valid-from'"
+            )
+        gone = _Entry(**{**entry.model_dump(exclude={"secret"}), "destroyed": now})
+        held.replace(_render(path, [gone if each is entry else each for each in ring.keys]))
+    return now
+
+
+def _end(last: _Entry, instant: datetime) -> _Entry:
+    if last.valid_to and (last.destroyed or last.valid_to <= instant):
+        return last
+    return last.model_copy(update={"valid_to": instant})
+
+
+def _draw(now: datetime, valid_from: datetime | None, older: Sequence[_Entry]) -> _Entry:
     key_id = f"k_{secrets.token_hex(8)}"
-    secret = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-    entry = _Entry(key_id=key_id, created=now, valid_from=valid_from if older else None, secret=secret)
-    _write_private(path, [*older, entry])
-    return key_id
+    others = [entry.key.secret for entry in older if entry.key]
+    while find_weakness(secret := secrets.token_bytes(KEY_BYTES), key_id=key_id, others=others):
+        pass  # once in ten million times
+    return _Entry(key_id=key_id, created=now, valid_from=valid_from, secret=base64.b64encode(secret).decode())
 
 
-def _write_private(path: Path, entries: Sequence[_Entry]) -> None:
+def _parse(path: Path, text: str) -> KeyRing:
     try:
-        ring = KeyRing(keys=tuple(entries))
+        return KeyRing.model_validate_json(text)
+    except ValidationError as error:
+        raise PrivacyError(f"key file {path}: {_first_problem(error)}; {_HINT}") from None
+
+
+def _render(path: Path, entries: Sequence[_Entry]) -> str:
+    """Return the text of a ring; checked as if it were read, since a ring that nobody can read has lost its keys."""
+    dumped = [entry.model_dump(mode="json") for entry in entries]
+    keys = [{name: value for name, value in entry.items() if value or name.startswith("valid")} for entry in dumped]
+    text = json.dumps({"format_version": RING_FORMAT, "keys": keys}, indent=1) + "\n"
+    try:
+        KeyRing.model_validate_json(text)
     except ValidationError as error:
         raise PrivacyError(f"{path}: {_first_problem(error)}") from None
-    content = json.dumps(ring.model_dump(mode="json"), indent=1) + "\n"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if len(entries) == 1:
-            path.hardlink_to(temporary)  # fails where another call was first: its key may be in use already
-            temporary.unlink()
-        else:
-            temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise PrivacyError(f"key file {path} cannot be written: {error.strerror}") from None
+    return text
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -1,54 +1,18 @@
-"""The commands about what is kept rather than collected: keys, table schemas, the policy."""
+"""The commands about what is kept rather than collected: the table schemas here, keys and policy beside."""
 
 from typing import Annotated
 
 import typer
 
-from jobs.clock import read_clock
-from jobs.terminal import Json, instant_of, print_result, settings_of
+from jobs.cli_keys import key_app
+from jobs.cli_policy import policy_app
+from jobs.terminal import Json, print_result
 from schemas.errors import UsageError
 from schemas.table import LabelColumn
-from schemas.windows import format_duration, snap_outward
 
-key_app = typer.Typer(help="The key ring: make and show keys.", no_args_is_help=True)
+__all__ = ["key_app", "schema_app", "policy_app"]
+
 schema_app = typer.Typer(help="The registry of table schemas.", no_args_is_help=True)
-policy_app = typer.Typer(help="The privacy policy.", no_args_is_help=True)
-
-
-@key_app.command("new")
-def key_new(
-    context: typer.Context,
-    valid_from: Annotated[
-        str | None, typer.Option(help="Where the new key's epoch begins and the last one's ends; ISO 8601.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Make a random key: the first of the ring, or the next one."""
-    from anonymize.keys import add_key
-
-    settings = settings_of(context)
-    path, begins = settings.privacy.key_file, instant_of(valid_from)
-    if begins and snap_outward(begins, begins, settings.collection.window).start != begins:
-        raise UsageError(
-            f"found --valid-from {begins:%FT%TZ} inside a window, which then had no key; wanted the start of a window "
-            f"of {format_duration(settings.collection.window)}"
-        )
-    key_id = add_key(path, now=read_clock(), valid_from=begins)
-    print_result(
-        as_json,
-        {"key_id": key_id, "key_file": str(path)},
-        [f"made {key_id} in {path}; keep that file, and keep it private"],
-    )
-
-
-@key_app.command("show")
-def key_show(context: typer.Context, as_json: Json = False) -> None:
-    """Show the ring's keys and epochs, never a secret."""
-    from anonymize.keys import read_ring
-
-    keys = read_ring(settings_of(context).privacy.key_file).public_view()
-    lines = [f"{k['key_id']}  from {k['valid_from'] or 'the beginning'}  to {k['valid_to'] or 'no end'}" for k in keys]
-    print_result(as_json, {"keys": keys}, lines)
 
 
 @schema_app.command("list")
@@ -101,21 +65,3 @@ def schema_check(as_json: Json = False) -> None:
     print_result(as_json, {"problems": problems}, problems or ["the registry is consistent with its lock"])
     if problems:
         raise UsageError(f"the registry has {len(problems)} problems, the first: {problems[0]}")
-
-
-@policy_app.command("show")
-def policy_show(context: typer.Context, as_json: Json = False) -> None:
-    """Show what the policy publishes, and as what."""
-    from schemas.digest import digest
-    from schemas.registry import read_policy
-
-    policy = read_policy(settings_of(context).privacy.policy)
-    lines = [f"policy {policy.policy} version {policy.version}, {digest(policy)}", "", "identity domains"]
-    lines += [f"  {d.prefix + '_…':9} {name}: {d.meaning}" for name, d in policy.domains.items()]
-    lines += ["", "vocabularies", *(f"  {name}: {len(v.members)} members" for name, v in policy.vocabularies.items())]
-    lines += [
-        "",
-        "tables",
-        *(f"  {name}: {len(t.metrics)} metrics, reviewed {t.reviewed}" for name, t in policy.tables.items()),
-    ]
-    print_result(as_json, policy.model_dump(mode="json"), lines)

@@ -18,9 +18,26 @@ CATALOG = "catalog.json"
 INDEX = "index.html"
 
 
+def retraction_key(version: str) -> str:
+    """Return where the tombstone of a release lies.
+
+    >>> retraction_key("2026.11.0")
+    'retractions/2026.11.0.json'
+    """
+    return f"retractions/{version}.json"
+
+
 def read_manifests(store: Store) -> dict[str, Manifest]:
-    """Return the manifest of every release whose manifest is there: what has none is not published."""
-    return {version: manifest for version, (manifest, _) in _manifests(store).items()}
+    """Return the manifest of every release that is published: one without its manifest is not, nor a retracted one."""
+    retractions = _retractions(store)
+    return {version: manifest for version, (manifest, _) in _manifests(store, retractions).items()}
+
+
+def read_retraction(store: Store, version: str) -> Retraction | None:
+    """Return the tombstone of a release, if it has one."""
+    key = retraction_key(version)
+    content = store.get(key)
+    return None if content is None else _parse(Retraction, key, content)
 
 
 def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[str, Retraction]) -> Catalog:
@@ -59,21 +76,38 @@ def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[
 def rebuild_catalog(store: Store) -> Catalog:
     """Write catalog and index from what is in the store, again until nothing came in between."""
     while True:
-        catalog = build_catalog(_manifests(store), _retractions(store))
-        store.put(CATALOG, readable_json(catalog))
-        store.put(INDEX, render_site(catalog))
-        if build_catalog(_manifests(store), _retractions(store)) == catalog:
+        catalog = _write_catalog(store, {})
+        if _present_catalog(store, {}) == catalog:
             return catalog
 
 
-def _manifests(store: Store) -> dict[str, tuple[Manifest, str]]:
+def announce_retraction(store: Store, tombstone: Retraction) -> Catalog:
+    """Write catalog and index as if the tombstone were there already: readers learn of it before anything else."""
+    return _write_catalog(store, {tombstone.version: tombstone})
+
+
+def _write_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
+    catalog = _present_catalog(store, pending)
+    store.put(CATALOG, readable_json(catalog))
+    store.put(INDEX, render_site(catalog))
+    return catalog
+
+
+def _present_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
+    retractions = pending | _retractions(store)
+    return build_catalog(_manifests(store, retractions), retractions)
+
+
+def _manifests(store: Store, retractions: dict[str, Retraction]) -> dict[str, tuple[Manifest, str]]:
+    """Return every manifest but those of retracted releases, which may be anything and on their way out."""
     found = {}
     for key in store.list("releases/"):
         folders = key.split("/")
         if len(folders) == 3 and folders[2] == MANIFEST and VERSION.fullmatch(folders[1]):
-            content = store.get(key)
+            version = folders[1]
+            content = None if version in retractions else store.get(key)
             if content is not None:
-                found[folders[1]] = (_parse(Manifest, key, content), hashlib.sha256(content).hexdigest())
+                found[version] = (_parse(Manifest, key, content), hashlib.sha256(content).hexdigest())
     return found
 
 

@@ -4,20 +4,22 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Final
 
 from jobs.config import Settings
-from jobs.publish.catalog import read_manifests, rebuild_catalog
-from jobs.release.audited import read_fresh_report
-from jobs.release.build import Progress, check_version, release_folder
+from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
+from jobs.publish.catalog import read_manifests, read_retraction, rebuild_catalog
+from jobs.publish.erase import erase_release
+from jobs.release.build import Progress
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.release.run import refuse_overlap
-from jobs.store import Store, open_store
+from jobs.store import ContentChanged, WholeStore, hash_object, open_store
 from schemas.digest import canonical_json, readable_json
 from schemas.errors import PrivacyError, StoreError, UsageError
-from schemas.manifest import Manifest
+
+_PASSES: Final = 3  # over the files, until none is missing: a clean-up may take old ones away meanwhile
 
 
 @dataclass(frozen=True)
@@ -40,68 +42,120 @@ def run_publish(
     progress: Progress = lambda done, total, what: None,
 ) -> PublishResult:
     """Publish ``version``; running it again after it died goes on where it stopped."""
-    check_version(version)
-    folder = release_folder(settings, version)
-    try:
-        content = (folder / MANIFEST).read_bytes()
-    except OSError:
-        raise UsageError(f"release {version} is not built here; run 'opspub release {version}' first") from None
-    try:
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError:
-        raise PrivacyError(f"{folder / MANIFEST} is not a manifest any more; build the release again") from None
-    if manifest.release.version != version:
-        raise PrivacyError(f"{folder} holds release {manifest.release.version}; build {version} again")
-    report = read_fresh_report(folder, manifest_sha256=hashlib.sha256(content).hexdigest(), now=clock())
+    release = read_audited(settings, version, now=clock())
+    approvals = read_approvals(release, required=settings.publish.approvals)
+    refuse_nested(settings.staging, settings.public)
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
-    if public.get(f"retractions/{version}.json") is not None:
-        raise UsageError(f"version {version} was withdrawn; a version is never used twice: take the next")
+    refuse_retracted(public, version)
+    manifest = release.manifest
     refuse_overlap(manifest, [other for name, other in read_manifests(public).items() if name != version])
     prefix = release_prefix(version)
     existing = public.get(prefix + MANIFEST)
-    if existing is not None and existing != content:
+    if existing is not None and existing != release.content:
         raise UsageError(f"version {version} is published with other bytes; a release never changes: take the next")
-    hashes = {file.path: file.sha256 for file in manifest.files}
-    hashes[SUMS] = _sums_hash(folder, hashes, content)
-    written = 0
-    order = [*sorted(hashes, key=lambda path: (not path.startswith("data/"), path))]
-    for done, path in enumerate(order):
-        progress(done, len(order), path)
-        written += _put_verified(public, prefix + path, folder / path, hashes[path])
-    written += public.put_new(prefix + MANIFEST, content)
-    attestation = f"attestations/{version}/"
-    public.put_new(f"{attestation}audit-{report.audited:%Y%m%dT%H%M%SZ}.json", readable_json(report))
-    public.put_new(f"{attestation}published.json", canonical_json({"published": clock().isoformat()}) + b"\n")
+    hashes = {file.path: file.sha256 for file in manifest.files} | {SUMS: read_sums(release)}
+    _check_files(release.folder, hashes)
+    still_wanted = partial(_end_if_retracted, public, version, clock, progress)
+    written = _put_files(public, release, hashes, progress, still_wanted)
+    _attest(public, release, approvals)
+    still_wanted()
+    written += public.put_new(prefix + MANIFEST, release.content)
+    stamp = {"published": clock().isoformat(), "manifest_sha256": release.manifest_sha256}
+    public.put_new(f"attestations/{version}/published.json", canonical_json(stamp) + b"\n")
     catalog = rebuild_catalog(public)
-    progress(len(order), len(order), "done")
+    still_wanted()
+    progress(len(hashes), len(hashes), "done")
     size = sum(file.bytes for file in manifest.files)
-    return PublishResult(version, len(order) + 1, written, size, f"{public.url}/{prefix}", catalog.latest)
+    return PublishResult(version, len(hashes) + 1, written, size, f"{public.url}/{prefix}", catalog.latest)
 
 
-def _put_verified(store: Store, key: str, path: Path, sha256: str) -> bool:
+def refuse_retracted(public: WholeStore, version: str) -> None:
+    """Raise ``UsageError`` for a version that was withdrawn: copies of it are about, and it means only one thing."""
+    if tombstone := read_retraction(public, version):
+        raise UsageError(
+            f"version {version} was retracted on {tombstone.retracted:%F} ({tombstone.reason}); "
+            "a version is never used again: take the next"
+        )
+
+
+def refuse_nested(staging: str, public: str) -> None:
+    """Raise ``UsageError`` when one store lies in the other: a policy that opens the one would open both.
+
+    >>> refuse_nested("s3://lab/staging", "s3://lab/public")
+    """
+    private, open_ = (f"{url.rstrip('/')}/" for url in (staging, public))
+    if private.startswith(open_) or open_.startswith(private):
+        raise UsageError(
+            f"the public store {public} and the private one {staging} lie in one another; wanted two places apart"
+        )
+
+
+def _check_files(folder: Path, hashes: dict[str, str]) -> None:
+    """Raise ``PrivacyError`` unless every file has the audited bytes, before the first of them becomes public."""
+    for path, sha256 in hashes.items():
+        try:
+            with (folder / path).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise PrivacyError(f"{folder / path} cannot be read any more ({error.strerror}); build it again") from None
+        if found != sha256 or (folder / path).is_symlink():
+            raise _changed(folder / path)
+
+
+def _changed(path: Path) -> PrivacyError:
+    return PrivacyError(f"{path} was changed after its audit; build the release again")
+
+
+def _put_files(
+    public: WholeStore,
+    release: AuditedRelease,
+    hashes: dict[str, str],
+    progress: Progress,
+    still_wanted: Callable[[], None],
+) -> int:
+    """Write what is missing until nothing is; return how many files that were. The data go first."""
+    prefix = release_prefix(release.manifest.release.version)
+    order = sorted(hashes, key=lambda path: (not path.startswith("data/"), path))
+    compared: set[str] = set()
+    written = 0
+    for _ in range(_PASSES):
+        present = set(public.list(prefix))
+        missing = [path for path in order if path not in compared or prefix + path not in present]
+        if not missing:
+            return written
+        still_wanted()
+        for path in missing:
+            progress(len(compared), len(order), path)
+            made = _put_verified(public, prefix + path, release.folder / path, hashes[path], prefix + path in present)
+            written += made
+            compared.add(path)
+    raise StoreError(f"files below {prefix} in {public.url} go away again; does somebody remove them?")
+
+
+def _put_verified(store: WholeStore, key: str, path: Path, sha256: str, there: bool) -> bool:
     """Write one file that still has the audited bytes; an object that is there must have them too."""
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PrivacyError(f"{path} cannot be read any more ({error.strerror}); build the release again") from None
-    if found != sha256 or path.is_symlink():
-        raise PrivacyError(f"{path} was changed after its audit; build the release again")
-    if store.put_new(key, path):
-        return True
-    if hashlib.sha256(store.get(key) or b"").hexdigest() != sha256:
+        if not there and store.put_new(key, path, sha256=sha256):
+            return True
+    except ContentChanged:
+        raise _changed(path) from None
+    if hash_object(store, key) != sha256:
         raise StoreError(f"{key} is in {store.url} with other bytes; a release never changes: take the next version")
     return False
 
 
-def _sums_hash(folder: Path, hashes: dict[str, str], manifest: bytes) -> str:
-    """Return the hash of SHA256SUMS once it is known to say what the manifest says."""
-    listed = {**hashes, MANIFEST: hashlib.sha256(manifest).hexdigest()}
-    wanted = "".join(f"{listed[path]}  {path}\n" for path in sorted(listed)).encode()
-    try:
-        found = (folder / SUMS).read_bytes()
-    except OSError:
-        found = b""
-    if found != wanted:
-        raise PrivacyError(f"{folder / SUMS} does not say what the manifest says; build the release again")
-    return hashlib.sha256(found).hexdigest()
+def _attest(public: WholeStore, release: AuditedRelease, approvals: tuple[Approval, ...]) -> None:
+    """Publish what speaks for the release before there is a release: who looked at these bytes, and when."""
+    folder = f"attestations/{release.manifest.release.version}/"
+    report = release.report
+    public.put_new(f"{folder}audit-{report.audited:%Y%m%dT%H%M%SZ}.json", readable_json(report))
+    for approval in approvals:
+        public.put_new(f"{folder}approval-{approval.approver}.json", readable_json(approval))
+
+
+def _end_if_retracted(public: WholeStore, version: str, clock: Callable[[], datetime], progress: Progress) -> None:
+    """Take back what was written when somebody withdrew the version meanwhile, and say so."""
+    if read_retraction(public, version):
+        erased = erase_release(public, version, now=clock(), progress=progress)
+        hint = f"; 'opspub retract {version}' must end what is left" if erased.problems else ""
+        raise UsageError(f"version {version} was retracted while it was published; it was removed again{hint}")

@@ -1,17 +1,22 @@
-"""Re-read a published release and say what was proven."""
+"""Re-read a published release, where it can be as anybody would, and say what was proven."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import ValidationError
 
 from jobs.config import Settings
-from jobs.publish.catalog import CATALOG
+from jobs.publish.catalog import CATALOG, read_retraction
 from jobs.release.build import Progress, check_version
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
-from jobs.store import open_store
+from jobs.store import AccessRefused, WholeStore, hash_object, open_store
 from schemas.errors import StoreError, UsageError
-from schemas.manifest import Catalog, Manifest
+from schemas.manifest import Catalog, CatalogEntry, Manifest, ReleaseFile, Retraction
+
+Access = Literal["folder", "anybody", "credentials"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,31 @@ class VerifyResult:
     version: str
     manifest_sha256: str
     files: int
+    """Of the manifest, which every reader counts alike; the manifest and SHA256SUMS come on top."""
     bytes: int
-    proven: str
+    """Of those files."""
+    access: Access
+    """How it was read: as anybody would, with our credentials, or in a folder."""
+    listed: bool
+    """Whether the store could be listed, which alone shows what is there and in no manifest."""
+    cited: bool | None
+    """Whether the manifest is the cited one; ``None`` when none was cited."""
     problems: tuple[str, ...]
+    """What is not as the manifest says."""
+
+    @property
+    def proven(self) -> str:
+        """What may be said of the release now."""
+        if self.problems:
+            return "nothing: it is not consistent with its manifest"
+        said = "consistent: every byte is what its manifest says"
+        if self.cited is None:
+            return said
+        return (
+            f"{said}, and the manifest is the cited one"
+            if self.cited
+            else (f"{said}; but the manifest found differs from the cited digest")
+        )
 
 
 def run_verify(
@@ -33,43 +60,135 @@ def run_verify(
     manifest_sha256: str | None = None,
     progress: Progress = lambda done, total, what: None,
 ) -> VerifyResult:
-    """Hash every object of a release against its manifest, and the manifest against the catalog or a citation."""
+    """Hash every object of a release against its manifest, and the manifest against the catalog or a citation.
+
+    Raise ``StoreError`` for a release that was retracted, with the reason that its publisher gave.
+    """
     check_version(version)
-    public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
+    public, access = _open_as_reader(settings)
     prefix = release_prefix(version)
-    content = public.get(prefix + MANIFEST)
-    if content is None:
-        raise UsageError(f"{public.url} has no release {version}; 'opscommons list' shows what there is")
+    present = _list(settings, prefix)
+    listed, content = _get(public, CATALOG), _get(public, prefix + MANIFEST)
     try:
+        catalog = Catalog.model_validate_json(listed or b"") if listed or content else None
+        entry = next((entry for entry in catalog.releases if entry.version == version), None) if catalog else None
+        _refuse_retracted(public, version, entry, present)
+        if content is None:
+            raise UsageError(f"{public.url} has no release {version}; 'opscommons list' shows what there is")
         manifest = Manifest.model_validate_json(content)
-        catalog = Catalog.model_validate_json(public.get(CATALOG) or b"")
     except ValidationError as error:
         raise StoreError(f"manifest or catalog of {public.url}: {error.error_count()} problems") from None
     found = hashlib.sha256(content).hexdigest()
     problems = []
-    entry = next((entry for entry in catalog.releases if entry.version == version), None)
     if entry is None or entry.manifest_sha256 != found:
         problems.append(f"{CATALOG}: does not name this manifest")
-    if manifest_sha256 and manifest_sha256 != found:
-        problems.append(f"{MANIFEST}: is not the cited one")
     for done, file in enumerate(manifest.files):
         progress(done, len(manifest.files), file.path)
-        body = public.get(prefix + file.path)
-        if body is None:
-            problems.append(f"{file.path}: is missing")
-        elif hashlib.sha256(body).hexdigest() != file.sha256:
-            problems.append(f"{file.path}: has other bytes")
-    listed = {prefix + file.path for file in manifest.files} | {prefix + MANIFEST, prefix + SUMS}
-    problems += [
-        f"{key.removeprefix(prefix)}: is not in the manifest" for key in public.list(prefix) if key not in listed
-    ]
-    sums = (public.get(prefix + SUMS) or b"").decode("utf-8", "replace").splitlines()
+        if problem := _check(public, prefix, file, present):
+            problems.append(f"{file.path}: {problem}")
+    known = {file.path for file in manifest.files} | {MANIFEST, SUMS}
+    problems += [f"{path}: is not in the manifest" for path in sorted((present or set()) - known)]
+    sums = (_get(public, prefix + SUMS) or b"").decode("utf-8", "replace").splitlines()
     wanted = sorted([f"{file.sha256}  {file.path}" for file in manifest.files] + [f"{found}  {MANIFEST}"])
     if sorted(sums) != wanted:
         problems.append(f"{SUMS}: does not say what the manifest says")
     progress(len(manifest.files), len(manifest.files), "done")
-    proven = "matches the cited manifest" if manifest_sha256 else "consistent: every byte is what the manifest says"
-    total = sum(file.bytes for file in manifest.files)
     return VerifyResult(
-        version, found, len(manifest.files) + 2, total, proven if not problems else "nothing", tuple(problems)
+        version=version,
+        manifest_sha256=found,
+        files=len(manifest.files),
+        bytes=sum(file.bytes for file in manifest.files),
+        access=access,
+        listed=present is not None,
+        cited=None if manifest_sha256 is None else manifest_sha256.strip().lower() == found,
+        problems=tuple(problems),
     )
+
+
+def render_verification(result: VerifyResult) -> Iterator[str]:
+    """Yield a result for people."""
+    yield from result.problems
+    if not result.listed:
+        yield "not checked: files that are in no manifest, since the store cannot be listed"
+    if result.access == "credentials":
+        yield "read with credentials, since nobody can read it without"
+    yield f"{result.version}: {result.files} files, {_in_words(result.bytes)}, manifest {result.manifest_sha256}"
+    yield f"proven: {result.proven}"
+
+
+def _in_words(count: float) -> str:
+    """Return a number of bytes as readers' own program writes it.
+
+    >>> _in_words(512), _in_words(12_345_678)
+    ('512 B', '12.3 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def refuse_unproven(result: VerifyResult, *, manifest_sha256: str | None) -> None:
+    """Raise ``StoreError`` when something speaks against a release: its own bytes first, then a citation."""
+    if result.problems:
+        raise StoreError(
+            f"{result.version} is not what its manifest says: {result.problems[0]} ({len(result.problems)} in all)"
+        )
+    if result.cited is False:
+        raise StoreError(
+            f"the manifest found of {result.version} has SHA-256 {result.manifest_sha256}, the cited digest is "
+            f"{manifest_sha256}: this is not the release that was cited"
+        )
+
+
+def _open_as_reader(settings: Settings) -> tuple[WholeStore, Access]:
+    """Return the public store as somebody without credentials has it, or, where nobody may read it, as we do."""
+    if settings.public.startswith("file:"):
+        return open_store(settings.public), "folder"
+    anybody = open_store(settings.public, endpoint_url=settings.s3_endpoint_url, anonymous=True)
+    try:
+        anybody.get(CATALOG)
+    except AccessRefused:
+        return open_store(settings.public, endpoint_url=settings.s3_endpoint_url), "credentials"
+    return anybody, "anybody"
+
+
+def _refuse_retracted(public: WholeStore, version: str, entry: CatalogEntry | None, present: set[str] | None) -> None:
+    tombstone: Retraction | None = None
+    with suppress(AccessRefused):  # there is none, then, or nobody may know
+        tombstone = read_retraction(public, version)
+    if tombstone is None and (entry is None or entry.status != "retracted"):
+        return
+    reason = tombstone.reason if tombstone else entry.reason if entry else None
+    when = f" on {tombstone.retracted:%F}" if tombstone else ""
+    left = f"; {len(present)} of its objects are still there: run 'opspub retract {version}' again" if present else ""
+    raise StoreError(f"release {version} was retracted{when}: {reason or 'no reason given'}{left}")
+
+
+def _check(public: WholeStore, prefix: str, file: ReleaseFile, present: set[str] | None) -> str | None:
+    """Return what is wrong with a file, or ``None``."""
+    try:
+        body = hash_object(public, prefix + file.path)
+    except AccessRefused:
+        return "is not for everybody to read" if present and file.path in present else "is missing"
+    if body is None:
+        return "is missing"
+    return None if body == file.sha256 else "has other bytes"
+
+
+def _get(public: WholeStore, key: str) -> bytes | None:
+    """Return an object, or ``None`` where a bucket that may not be listed says the like."""
+    try:
+        return public.get(key)
+    except AccessRefused:
+        return None
+
+
+def _list(settings: Settings, prefix: str) -> set[str] | None:
+    """Return the paths that are there; ``None`` for who may not list, as readers may not."""
+    try:
+        keys = open_store(settings.public, endpoint_url=settings.s3_endpoint_url).list(prefix)
+        return {key.removeprefix(prefix) for key in keys}
+    except StoreError:
+        return None

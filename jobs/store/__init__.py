@@ -1,19 +1,53 @@
-"""Where finished things are kept: one small interface, a folder or an S3 bucket behind it."""
+"""Where finished things are kept: one small interface, a folder or an S3 bucket behind it.
 
+There is no conditional replacing: what is replaced (the catalog) is a function of what is written once, so it is
+rebuilt until it fits. Not every server compares before it replaces; every one that may hold commits has ``put_new``.
+"""
+
+import hashlib
 import re
+import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from schemas.errors import StoreError, UsageError
 
 INCOMING: Final = ".incoming"
 """Where a folder keeps what is still being written: no store has keys there."""
+BLOCK_BYTES: Final = 16 << 20
+"""How much of an object is in memory while it is hashed."""
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 
 
+class AccessRefused(StoreError):
+    """Whoever asked may not do that; without the right to list, that is what a bucket says of a missing object, too."""
+
+
+class ContentChanged(StoreError):
+    """A local file no longer has the bytes that were to be written; nothing of it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """One thing that takes room in a store, whether readers see it or not."""
+
+    key: str
+    kind: Literal["object", "old version", "delete marker", "unfinished upload"]
+    age: timedelta
+    """Since it was written, by the store's own clock where that is behind ours; negative when clocks disagree."""
+    bytes: int
+    handle: str = ""
+    """What the store calls it: the id of a version or of an upload."""
+
+
 class Store(Protocol):
-    """Objects under keys such as ``a/b.json``. Whoever reads an object reads all of it or nothing."""
+    """Objects under keys such as ``a/b.json``. Whoever reads an object reads all of it or nothing.
+
+    This much the commit protocol and the building of releases rely on.
+    """
 
     url: str
 
@@ -38,7 +72,31 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is gone already is no error."""
+        """Remove an object from the sight of readers; one that is gone already is no error."""
+        ...
+
+
+class WholeStore(Store, Protocol):
+    """A store with what publishing, withdrawing and clean-up need besides."""
+
+    def put_new(self, key: str, content: bytes | Path, *, sha256: str | None = None) -> bool:
+        """See ``Store``. With ``sha256``, write exactly those bytes or raise ``ContentChanged``."""
+        ...
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Return at most ``length`` bytes from ``start`` on, none past the end; ``None`` without such an object."""
+        ...
+
+    def survey(self, prefix: str, *, now: datetime) -> Iterator[Remains]:
+        """Yield everything whose key begins with ``prefix``: old versions and unfinished uploads, too."""
+        ...
+
+    def erase(self, remains: Remains) -> None:
+        """Remove one thing of a survey for good; one that is gone already is no error."""
+        ...
+
+    def address(self, key: str) -> str | None:
+        """Return the URL at which the store itself serves an object, to whoever may; ``None`` for a folder."""
         ...
 
 
@@ -58,8 +116,40 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def open_store(url: str, *, endpoint_url: str | None = None) -> Store:
-    """Return the store that ``file:<folder>`` or ``s3://<bucket>/<prefix>`` names."""
+def hash_object(store: WholeStore, key: str, *, block_bytes: int = BLOCK_BYTES) -> str | None:
+    """Return the SHA-256 of an object, read block by block; ``None`` when there is no such object."""
+    digest, start = hashlib.sha256(), 0
+    while True:
+        block = store.get_range(key, start, block_bytes)
+        if block is None:
+            return None
+        digest.update(block)
+        start += len(block)
+        if len(block) < block_bytes:
+            return digest.hexdigest()
+
+
+def refuse_unguarded(store: Store) -> None:
+    """Raise ``StoreError`` when a store lets a second ``put_new`` of one key win: two runs could both commit.
+
+    Writes a small object below ``probe/`` twice, and removes it.
+    """
+    key = f"probe/{secrets.token_hex(8)}"
+    first = store.put_new(key, b"1")
+    try:
+        second = store.put_new(key, b"2")
+    finally:
+        store.delete(key)
+    if not first or second:
+        raise StoreError(f"{store.url} ignores If-None-Match: two runs could commit one window; use another server")
+
+
+def open_store(url: str, *, endpoint_url: str | None = None, anonymous: bool = False) -> WholeStore:
+    """Return the store that ``file:<folder>`` or ``s3://<bucket>/<prefix>`` names.
+
+    An endpoint such as ``https://{bucket}.s3.example.org`` asks for addresses with the bucket in the host's name;
+    ``anonymous`` asks a bucket without credentials, as readers do.
+    """
     scheme, _, rest = url.partition(":")
     if scheme == "file" and rest:
         from jobs.store.folder import FolderStore
@@ -71,5 +161,5 @@ def open_store(url: str, *, endpoint_url: str | None = None) -> Store:
         bucket, _, prefix = rest.strip("/").partition("/")
         if not _BUCKET.fullmatch(bucket):  # never shown: people write keys and secrets there
             raise UsageError("found an s3:// store without a plain bucket name; wanted s3://<bucket>/<prefix>")
-        return S3Store(bucket, prefix, endpoint_url=endpoint_url)
+        return S3Store(bucket, prefix, endpoint_url=endpoint_url, anonymous=anonymous)
     raise UsageError(f"found the store {url!r}; wanted file:<folder> or s3://<bucket>/<prefix>")

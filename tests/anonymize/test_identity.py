@@ -1,10 +1,15 @@
 """One node is one node, however a metric spells it; what cannot be told apart belongs to nobody."""
 
+import ipaddress
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anonymize.identity import IdentityFrame, build_frame, canonical_host, canonical_workload
+from anonymize.transform import Report
+from tests.anonymize.builders import an_anonymizer
 
 HOST_CHARACTERS = st.sampled_from([*"aZ09.:[]%-", "fe80::1", "10.0.0.7", "::ffff:", ":9100", "é", "İ", "\n"])
 NODE = "gpu-7.lab.example"
@@ -66,7 +71,19 @@ def test_all_forms_of_an_ipv6_address_are_one(spelling: str) -> None:
         ("host:123456", "host:123456"),
         ("a:b:9100", "a:b:9100"),
         ("http://host:9100/metrics", "http://host:9100/metrics"),
-        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("fe80::1%eth0", "fe80::1%eth0"),  # one link's address may be another machine's on the next link
+        ("fd00::7%eth0", "fd00::7"),
+        ("[fd00::7%ETH0]:9100", "fd00::7"),
+        ("::ffff:10.0.0.7%eth0", "10.0.0.7"),
+        ("10.0.0.7%eth0", "10.0.0.7%eth0"),  # no such thing, so nothing is known of it
+        ("fd00::7:9100", "fd00::7:9100"),  # without brackets the port is part of the address
+        ("0:0:0:0:0:FFFF:a00:7", "10.0.0.7"),
+        ("::1", "::1"),
+        ("[::1]:9100", "::1"),
+        ("HOST", "host"),
+        ("host..", "host"),
+        ("KİŞ-É", "kİŞ-É"),  # letters beyond ASCII stay: some become one in lower case that are two
+        ("\u212aelvin", "\u212aelvin"),
         ("[fe80::1%ETH0]:9100", "fe80::1%eth0"),
         ("10.0.0.07", "10.0.0.07"),
         ("[not-an-address]:80", "[not-an-address]:80"),
@@ -91,6 +108,58 @@ def test_an_address_with_a_port_is_the_address(address: object, port: int) -> No
     bracketed = f"[{address}]" if ":" in str(address) else str(address)
 
     assert canonical_host(f"{bracketed}:{port}") == canonical_host(str(address)) == canonical_host(bracketed)
+
+
+HOST_NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,8}[a-z0-9])?(\.[a-z]([-a-z0-9]{0,6}[a-z0-9])?){0,3}", fullmatch=True)
+PORTS = st.none() | st.integers(1, 65535)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> dict[str, str]:
+    """Draw nodes by full name, each with an address of its own; no two share a short name."""
+    names = draw(st.lists(HOST_NAMES, min_size=1, max_size=5, unique_by=lambda name: name.partition(".")[0]))
+    addresses = draw(st.lists(st.ip_addresses(), min_size=len(names), max_size=len(names), unique=True))
+    return {name: str(address) for name, address in zip(names, addresses, strict=True)}
+
+
+def spell(draw: st.DrawFn, name: str, address: str) -> str:
+    """Draw one of the ways in which exporters and scrape configurations write a node."""
+    host = draw(st.sampled_from([name, name.upper(), name + ".", name.partition(".")[0], address]))
+    port = draw(PORTS)
+    if ":" in host:
+        host = draw(st.sampled_from([ipaddress.ip_address(host).exploded, host.upper()]))
+        return f"[{host}]:{port}" if port else draw(st.sampled_from([host, f"[{host}]"]))
+    if host == address and draw(st.booleans()):
+        return f"[::ffff:{host}]:{port}" if port else f"::ffff:{host}"
+    return f"{host}:{port}" if port else host
+
+
+@given(nodes=clusters(), data=st.data())
+def test_every_spelling_of_every_node_has_the_token_of_its_node(nodes: dict[str, str], data: st.DataObject) -> None:
+    """Two tokens for one machine would hide a fault that shows in two exporters; one for two would invent it."""
+    frame = a_frame(*nodes.items())
+    spelled = data.draw(st.composite(lambda draw: [(name, spell(draw, name, nodes[name])) for name in nodes])())
+    columns = {"instance": (np.arange(len(spelled), dtype=np.int32), [text for _, text in spelled])}
+    plain = {"instance": (np.arange(len(spelled), dtype=np.int32), [name for name, _ in spelled])}
+
+    tokens, wanted = (
+        an_anonymizer(frame=frame).make_columns("pod_cpu", each, len(spelled), Report()).column("node").to_pylist()
+        for each in (columns, plain)
+    )
+
+    assert tokens == wanted
+    assert len(set(tokens)) == len(nodes)
+
+
+def test_a_node_is_told_by_its_own_window_alone() -> None:
+    """An address may be another machine's next week: what one window knew must not reach into another."""
+    before, after = a_frame(("old.example", "10.0.0.7")), a_frame(("new.example", "10.0.0.7"))
+
+    assert [frame.find_node(canonical_host("10.0.0.7:9100")) for frame in (before, after, before)] == [
+        "old.example",
+        "new.example",
+        "old.example",
+    ]
 
 
 def test_a_short_name_of_two_nodes_belongs_to_nobody() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import hashlib
 import json
 import pickle
 import traceback
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from anonymize.keys import KEY_BYTES, KeyRing, PseudonymKey, add_key, read_ring
-from schemas.errors import PrivacyError
+from anonymize.key_strength import KEY_BYTES
+from anonymize.keys import KeyRing, PseudonymKey, add_key, destroy_key, read_ring
+from schemas.errors import PrivacyError, UsageError
 from tests.anonymize.builders import OTHER_SECRET, SECRET, a_key, a_pseudonymizer, a_window, an_entry, write_ring
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -177,7 +179,13 @@ def test_the_first_key_of_a_ring_holds_for_all_time(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["ring"]
     ring = read_ring(path)
     assert ring.public_view() == [
-        {"key_id": key_id, "created": "2026-11-23T00:00:00Z", "valid_from": None, "valid_to": None}
+        {
+            "key_id": key_id,
+            "created": "2026-11-23T00:00:00Z",
+            "valid_from": None,
+            "valid_to": None,
+            "destroyed": None,
+        }
     ]
     assert key_id.startswith("k_")
     key = ring.key_for(a_window("1999-01-01T00:00", "1999-01-01T01:00"))
@@ -196,7 +204,7 @@ def test_a_new_key_begins_where_the_last_one_ends(tmp_path: Path) -> None:
         (first, None, NEW_YEAR),
         (second, NEW_YEAR, None),
     ]
-    assert ring.keys[0].secret != ring.keys[1].secret
+    assert ring.keys[0].key != ring.keys[1].key
     assert path.stat().st_mode & 0o7777 == 0o600
 
 
@@ -249,3 +257,110 @@ def test_a_ring_is_copied_within_its_process() -> None:
 
     assert copy.deepcopy(ring) == ring.model_copy() == ring
     assert a_key() == PseudonymKey("k_0123456789abcdef", SECRET)
+
+
+def two_keys(path: Path) -> tuple[str, str]:
+    """Make a ring whose second key begins with the year."""
+    first = add_key(path, now=NOW, valid_from=None)
+    return first, add_key(path, now=NOW, valid_from=datetime(2027, 1, 1, tzinfo=UTC))
+
+
+OLD_WINDOW = a_window("2026-11-01T00:00", "2026-11-01T01:00")
+NEW_WINDOW = a_window("2027-01-01T00:00", "2027-01-01T01:00")
+LATER = datetime(2027, 2, 1, tzinfo=UTC)
+
+
+def test_a_destroyed_key_leaves_its_epoch_and_nothing_to_guess_with(tmp_path: Path) -> None:
+    """Without the epoch, a window of that time would be named anew under another key."""
+    path = tmp_path / "ring"
+    first, second = two_keys(path)
+    secret = read_ring(path).key_for(OLD_WINDOW).secret
+
+    assert destroy_key(path, first, now=LATER) == LATER
+
+    assert not [form for form in shown(secret) if form in path.read_text()]
+    ring = read_ring(path)
+    assert ring.find(first).destroyed == LATER
+    assert ring.key_for(NEW_WINDOW).key_id == second
+    assert [entry.key_id for entry, _ in ring.living()] == [second]
+    with pytest.raises(PrivacyError, match=rf"^key {first} of the window .* was destroyed at 2027-02-01T00:00:00Z; "):
+        ring.key_for(OLD_WINDOW)
+
+
+def test_a_key_is_destroyed_once(tmp_path: Path) -> None:
+    """A second call must not move the time that records and cards name."""
+    path = tmp_path / "ring"
+    first, _ = two_keys(path)
+    destroy_key(path, first, now=LATER)
+    before = path.read_bytes()
+
+    assert destroy_key(path, first, now=datetime(2028, 1, 1, tzinfo=UTC)) == LATER
+
+    assert path.read_bytes() == before
+
+
+def test_the_key_of_windows_to_come_is_not_destroyed(tmp_path: Path) -> None:
+    path = tmp_path / "ring"
+    _, second = two_keys(path)
+    before = path.read_bytes()
+
+    with pytest.raises(PrivacyError, match=rf"^the epoch of {second} has no end, .*opspub key new --valid-from"):
+        destroy_key(path, second, now=LATER)
+
+    assert path.read_bytes() == before
+
+
+def test_an_unknown_key_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    path = tmp_path / "ring"
+    first, second = two_keys(path)
+
+    with pytest.raises(UsageError, match=rf"^found no key k_nine in the ring; it has {first}, {second}$"):
+        destroy_key(path, "k_nine", now=LATER)
+
+
+def test_no_new_key_reaches_into_the_time_of_a_destroyed_one(tmp_path: Path) -> None:
+    """Its windows are named already; under another key they would be published twice."""
+    path = tmp_path / "ring"
+    first, second = two_keys(path)
+    add_key(path, now=NOW, valid_from=datetime(2028, 1, 1, tzinfo=UTC))
+    destroy_key(path, first, now=LATER)
+    destroy_key(path, second, now=LATER)
+    before = path.read_bytes()
+
+    with pytest.raises(PrivacyError, match=r"overlap|ends before it begins"):
+        add_key(path, now=NOW, valid_from=datetime(2027, 6, 1, tzinfo=UTC))
+
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (an_entry(destroyed=NEW_YEAR, valid_to=NEW_YEAR), "neither or both of a secret and the time"),
+        ({name: value for name, value in an_entry().items() if name != "secret"}, "neither or both of a secret"),
+        (an_entry(destroyed=NEW_YEAR) | {"secret": None}, "is destroyed and its epoch has no end"),
+        (an_entry(key_id="../../etc/passwd"), "String should match pattern"),
+    ],
+)
+def test_a_key_lives_or_is_destroyed(tmp_path: Path, entry: dict[str, object], reason: str) -> None:
+    with pytest.raises(PrivacyError, match=reason):
+        read_ring(write_ring(tmp_path / "ring", entry))
+
+
+def test_a_ring_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    """It may hold something that changes which key is meant."""
+    path = write_ring(tmp_path / "ring", an_entry())
+    path.write_text(path.read_text().replace('"1.0"', '"2.0"'))
+
+    with pytest.raises(PrivacyError, match="String should match pattern"):
+        read_ring(path)
+
+
+def test_a_key_made_from_another_one_is_refused(tmp_path: Path) -> None:
+    """To destroy one of them would destroy neither."""
+    derived = hashlib.sha256(SECRET).digest()
+    path = write_ring(
+        tmp_path / "ring", an_entry(valid_to=NEW_YEAR), an_entry(derived, key_id="k_2", valid_from=NEW_YEAR)
+    )
+
+    assert "made from another key of the ring" in refusal(path)

@@ -207,6 +207,27 @@ def test_a_device_is_told_apart_by_its_node_however_that_is_spelt() -> None:
     assert one(instance="gpu-8")["device"] != rows[0]["device"]
 
 
+def test_a_column_is_made_from_the_first_of_its_labels_that_a_series_has() -> None:
+    """One exporter names a host Hostname and its next release hostname; both must be the same node."""
+    first = an_anonymizer()
+    column = first.table.labels[2].model_copy(update={"also": ("hostname", "host")})
+    labels = tuple(column if each.name == "node" else each for each in first.table.labels)
+    by = dataclasses.replace(first, table=first.table.model_copy(update={"labels": labels}))
+    report = Report()
+    old, new, both = (
+        {"instance": "worker-9:1"},
+        {"hostname": "worker-9"},
+        {"instance": "worker-9", "hostname": "other-8"},
+    )
+
+    rows = publish(old, new, both, {"host": "worker-9"}, {"pod": "web-0"}, by=by, report=report)
+
+    assert {row["node"] for row in rows[:4]} == {rows[0]["node"]} != {None}
+    assert rows[4]["node"] is None
+    assert report.dropped_labels == set()
+    assert {"worker-9", "other-8"} <= report.raw_values
+
+
 def test_a_host_that_is_no_node_gets_a_token_of_another_kind() -> None:
     """An external address must not pass for a machine of the cluster."""
     stranger, kind = one(instance="192.0.2.1:443")["node"], one()["node"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.store import Store
+from jobs.store import WholeStore
 from tests.lab.fixtures import gateway
 from tests.lab.rgw import Gateway
 from tests.store.places import BucketPlace, FolderPlace, Place, use_credentials
@@ -29,6 +29,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def store(place: Place) -> Store:
+def store(place: Place) -> WholeStore:
     """Return a store object on the empty place."""
     return place.open()

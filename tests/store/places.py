@@ -1,15 +1,17 @@
 """Where a store of a test lies, so that more than one store object can open it."""
 
+import json
 import os
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import boto3
 import pytest
+from mypy_boto3_s3 import S3Client
 
-from jobs.store import Store, open_store
+from jobs.store import WholeStore, open_store
 from tests.lab.rgw import Gateway
 
 PREFIX = "some/staging"
@@ -23,7 +25,7 @@ class FolderPlace:
         self.folder = folder
         self.url = f"file:{folder}"
 
-    def open(self) -> Store:
+    def open(self) -> WholeStore:
         """Return a store object of its own."""
         return open_store(self.url)
 
@@ -35,22 +37,67 @@ class FolderPlace:
 class BucketPlace:
     """A prefix of a new bucket on a real S3 server."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, prefix: str = PREFIX) -> None:
         self.endpoint_url = gateway.endpoint_url
         self.bucket = f"contract-{uuid.uuid4().hex[:12]}"
-        self.url = f"s3://{self.bucket}/{PREFIX}"
-        with closing(boto3.client("s3", endpoint_url=self.endpoint_url)) as client:
+        self.prefix = f"{prefix}/" if prefix else ""
+        self.url = f"s3://{self.bucket}/{prefix}".rstrip("/")
+        with self.client() as client:
             client.create_bucket(Bucket=self.bucket)
 
-    def open(self) -> Store:
+    def open(self) -> WholeStore:
         """Return a store object of its own."""
         return open_store(self.url, endpoint_url=self.endpoint_url)
 
+    @contextmanager
+    def client(self) -> Iterator[S3Client]:
+        """Yield boto3's own client: what a test plants or looks at goes past the store."""
+        with closing(boto3.client("s3", endpoint_url=self.endpoint_url)) as client:
+            yield client
+
     def raw_names(self) -> Sequence[str]:
         """Return every object that really is there."""
-        with closing(boto3.client("s3", endpoint_url=self.endpoint_url)) as client:
+        with self.client() as client:
             found = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-            return sorted(each["Key"].removeprefix(f"{PREFIX}/") for each in found)
+            return sorted(each["Key"].removeprefix(self.prefix) for each in found)
+
+    def keep_versions(self, status: str = "Enabled") -> None:
+        """Let the bucket keep what is replaced or deleted."""
+        with self.client() as client:
+            client.put_bucket_versioning(
+                Bucket=self.bucket,
+                VersioningConfiguration={"Status": status},  # type: ignore[typeddict-item] # a word of two
+            )
+
+    def begin_upload(self, key: str) -> None:
+        """Begin a multipart upload, send a part of it, and leave it at that."""
+        with self.client() as client:
+            name = self.prefix + key
+            upload = client.create_multipart_upload(Bucket=self.bucket, Key=name)["UploadId"]
+            client.upload_part(Bucket=self.bucket, Key=name, UploadId=upload, PartNumber=1, Body=b"half")
+
+    def hidden_names(self) -> Sequence[str]:
+        """Return what is there and no listing of objects shows: versions, markers and uploads, by kind."""
+        with self.client() as client:
+            versions = client.list_object_versions(Bucket=self.bucket)
+            uploads = client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        found = [("version", each["Key"]) for each in versions.get("Versions", [])]
+        found += [("marker", each["Key"]) for each in versions.get("DeleteMarkers", [])]
+        found += [("upload", each["Key"]) for each in uploads]
+        return sorted(f"{kind} {key.removeprefix(self.prefix)}" for kind, key in found)
+
+    def let_everybody_read(self) -> None:
+        """Open the prefix for reading without credentials, and for nothing else."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": ["*"]},
+            "Action": ["s3:GetObject"],
+            "Resource": [f"arn:aws:s3:::{self.bucket}/{self.prefix}*"],
+        }
+        with self.client() as client:
+            client.put_bucket_policy(
+                Bucket=self.bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            )
 
 
 Place = FolderPlace | BucketPlace

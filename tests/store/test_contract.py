@@ -1,5 +1,6 @@
 """One contract, every store: what the commit protocol and the readers of a release rely on."""
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from jobs.store import Store
+from jobs.store import ContentChanged, WholeStore, hash_object, refuse_unguarded
 from schemas.errors import StoreError
 from tests.store.places import FULL, PREFIX, Place
 
@@ -23,7 +24,7 @@ ODD_KEYS = [
 ]
 
 
-def test_an_object_is_made_once_and_keeps_its_first_content(store: Store) -> None:
+def test_an_object_is_made_once_and_keeps_its_first_content(store: WholeStore) -> None:
     """A commit that could be overwritten would let two runs both believe that the window is theirs."""
     outcomes = [store.put_new("commits/a/t/v1/1.json", content) for content in (b"first", b"second", b"first")]
 
@@ -49,7 +50,7 @@ def test_of_eight_writers_at_once_exactly_one_wins(place: Place) -> None:
         assert place.open().get(key) == f"writer {outcomes.index(True)}".encode() * 1000
 
 
-def test_put_replaces_what_was_there(store: Store) -> None:
+def test_put_replaces_what_was_there(store: WholeStore) -> None:
     store.put("catalog.json", b"a long first content")
     store.put("catalog.json", b"new")
 
@@ -58,7 +59,7 @@ def test_put_replaces_what_was_there(store: Store) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\r\n\x1a" * 3, bytes(range(256)) * 5000], ids=len)
-def test_bytes_come_back_exactly(store: Store, tmp_path: Path, content: bytes) -> None:
+def test_bytes_come_back_exactly(store: WholeStore, tmp_path: Path, content: bytes) -> None:
     store.put_new("a/b.bin", content)
     store.fetch("a/b.bin", tmp_path / "b.bin")
 
@@ -66,7 +67,7 @@ def test_bytes_come_back_exactly(store: Store, tmp_path: Path, content: bytes) -
     assert (tmp_path / "b.bin").read_bytes() == content
 
 
-def test_a_local_file_is_as_good_as_bytes(store: Store, tmp_path: Path) -> None:
+def test_a_local_file_is_as_good_as_bytes(store: WholeStore, tmp_path: Path) -> None:
     """Staged files are given by their path: they may not fit in memory."""
     source = tmp_path / "run-0.parquet"
     source.write_bytes(b"0123456789" * 100_000)
@@ -80,7 +81,7 @@ def test_a_local_file_is_as_good_as_bytes(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_local_file_that_is_gone_is_an_error_of_the_store_and_makes_nothing(
-    place: Place, store: Store, tmp_path: Path
+    place: Place, store: WholeStore, tmp_path: Path
 ) -> None:
     for write in (store.put_new, store.put):
         with pytest.raises(StoreError, match=r"cannot write 'data/x' .*: No such file or directory"):
@@ -90,14 +91,14 @@ def test_a_local_file_that_is_gone_is_an_error_of_the_store_and_makes_nothing(
 
 
 @pytest.mark.parametrize("key", ["nothing.json", "no/such/folder/x.json", "commits/a", "commits"])
-def test_what_is_not_there_is_none(store: Store, key: str) -> None:
+def test_what_is_not_there_is_none(store: WholeStore, key: str) -> None:
     """The beginning of another key is no object, though on a folder there is something of that name."""
     store.put("commits/a/t/v1/1.json", b"{}")
 
     assert store.get(key) is None
 
 
-def test_fetch_replaces_the_whole_file_or_leaves_it(store: Store, tmp_path: Path) -> None:
+def test_fetch_replaces_the_whole_file_or_leaves_it(store: WholeStore, tmp_path: Path) -> None:
     """A reader of the local file never sees a half one, and a failed fetch leaves nothing behind."""
     target = tmp_path / "local" / "x.parquet"
     target.parent.mkdir()
@@ -113,7 +114,7 @@ def test_fetch_replaces_the_whole_file_or_leaves_it(store: Store, tmp_path: Path
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_fetch_into_a_folder_that_is_not_there_is_an_error_of_the_store(store: Store, tmp_path: Path) -> None:
+def test_fetch_into_a_folder_that_is_not_there_is_an_error_of_the_store(store: WholeStore, tmp_path: Path) -> None:
     store.put("x.parquet", b"new")
 
     with pytest.raises(StoreError, match=r"cannot read 'x.parquet' in"):
@@ -132,7 +133,7 @@ def test_an_object_is_fetched_by_many_at_once(place: Place, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["x"]
 
 
-def test_keys_are_kept_as_they_are(place: Place, store: Store) -> None:
+def test_keys_are_kept_as_they_are(place: Place, store: WholeStore) -> None:
     """Metric names stand percent-encoded in paths; decoding them once too often would name other files."""
     for key in ODD_KEYS:
         assert store.put_new(key, key.encode())
@@ -171,7 +172,7 @@ BY_PREFIX = {
 }
 
 
-def test_a_listing_is_sorted_and_a_prefix_is_one_of_names(store: Store) -> None:
+def test_a_listing_is_sorted_and_a_prefix_is_one_of_names(store: WholeStore) -> None:
     """What is committed is known from names alone: ``v1/`` must not find ``v10``, ``v1`` must."""
     for key in reversed(LISTED):
         store.put(key, b"{}")
@@ -179,7 +180,7 @@ def test_a_listing_is_sorted_and_a_prefix_is_one_of_names(store: Store) -> None:
     assert {prefix: list(store.list(prefix)) for prefix in BY_PREFIX} == BY_PREFIX
 
 
-def test_a_listing_is_longer_than_one_page(store: Store) -> None:
+def test_a_listing_is_longer_than_one_page(store: WholeStore) -> None:
     """S3 answers a thousand keys at a time; a year of hours is more."""
     keys = [f"commits/a/{number:05}.json" for number in range(1003)]
     with ThreadPoolExecutor(8) as pool:
@@ -188,12 +189,12 @@ def test_a_listing_is_longer_than_one_page(store: Store) -> None:
     assert list(store.list("commits/")) == keys
 
 
-def test_an_empty_store_lists_nothing(store: Store) -> None:
+def test_an_empty_store_lists_nothing(store: WholeStore) -> None:
     assert not list(store.list(""))
     assert not list(store.list("commits/a/"))
 
 
-def test_deleting_twice_is_no_error(store: Store) -> None:
+def test_deleting_twice_is_no_error(store: WholeStore) -> None:
     store.put("a/b/c.json", b"x")
     store.put("a/b.json", b"y")
 
@@ -204,7 +205,7 @@ def test_deleting_twice_is_no_error(store: Store) -> None:
     assert store.put_new("a/b/c.json", b"again")
 
 
-def test_the_beginning_of_other_keys_cannot_be_deleted(store: Store) -> None:
+def test_the_beginning_of_other_keys_cannot_be_deleted(store: WholeStore) -> None:
     store.put("a/b/c.json", b"x")
 
     store.delete("a/b")
@@ -215,7 +216,7 @@ def test_the_beginning_of_other_keys_cannot_be_deleted(store: Store) -> None:
 REFUSED = ["", "/", "/etc/x", "../x", "a/../../x", "a/..", "a//b", "a/", "./a", "a/./b", ".incoming/x", "a\0b"]
 
 
-def test_a_key_that_leads_out_of_the_store_is_refused(place: Place, store: Store, tmp_path: Path) -> None:
+def test_a_key_that_leads_out_of_the_store_is_refused(place: Place, store: WholeStore, tmp_path: Path) -> None:
     """Keys come from commit records, too: a store must not be made to read or write elsewhere."""
     calls: list[Callable[[str], object]] = [
         lambda key: store.put_new(key, b"x"),
@@ -233,12 +234,54 @@ def test_a_key_that_leads_out_of_the_store_is_refused(place: Place, store: Store
     assert not place.raw_names()
 
 
-def test_a_prefix_that_leads_out_of_the_store_is_refused(store: Store) -> None:
+def test_a_prefix_that_leads_out_of_the_store_is_refused(store: WholeStore) -> None:
     for prefix in ("/", "/etc/", "../", "a/../b", "a//b", "./"):
         with pytest.raises(StoreError, match="wanted one inside the store"):
             list(store.list(prefix))
 
 
-def test_a_store_names_itself_as_it_was_named(place: Place, store: Store) -> None:
+def test_a_store_names_itself_as_it_was_named(place: Place, store: WholeStore) -> None:
     assert store.url == place.url
     assert PREFIX in store.url or place.url.startswith("file:")
+
+
+def test_a_range_ends_where_the_object_does(store: WholeStore) -> None:
+    store.put("x.bin", b"0123456789")
+    store.put("empty.bin", b"")
+
+    spans = [(0, 4), (4, 4), (8, 4), (10, 4), (500, 4), (0, 100)]
+
+    assert [store.get_range("x.bin", *span) for span in spans] == [b"0123", b"4567", b"89", b"", b"", b"0123456789"]
+    assert store.get_range("empty.bin", 0, 4) == b""
+    assert store.get_range("nothing.bin", 0, 4) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 64])
+def test_an_object_is_hashed_block_by_block(store: WholeStore, size: int) -> None:
+    """A file of a release may be larger than memory."""
+    content = bytes(range(size))
+    store.put("x.bin", content)
+
+    assert hash_object(store, "x.bin", block_bytes=16) == hashlib.sha256(content).hexdigest()
+    assert hash_object(store, "nothing.bin") is None
+
+
+def test_only_the_bytes_that_were_meant_are_written(place: Place, store: WholeStore, tmp_path: Path) -> None:
+    """What was audited is what becomes public, whoever touched the file in between."""
+    source = tmp_path / "x"
+    source.write_bytes(b"audited")
+    audited = hashlib.sha256(b"audited").hexdigest()
+
+    assert store.put_new("a/x", source, sha256=audited)
+    source.write_bytes(b"changed")
+    with pytest.raises(ContentChanged, match=r"cannot write 'a/y' .*: the local file has other bytes by now"):
+        store.put_new("a/y", source, sha256=audited)
+
+    assert store.get("a/x") == b"audited"
+    assert place.raw_names() == ["a/x"]
+
+
+def test_a_store_where_the_second_writer_loses_may_hold_commits(place: Place, store: WholeStore) -> None:
+    refuse_unguarded(store)
+
+    assert not place.raw_names()

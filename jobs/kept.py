@@ -1,0 +1,58 @@
+"""What the staging store keeps beside snapshots: policies by their digest, and what went with destroyed keys."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from jobs.store import Store
+from schemas.destruction import KeyDestruction
+from schemas.digest import digest, readable_json
+from schemas.errors import StoreError
+from schemas.policy import Policy
+from schemas.windows import Window, windows_between
+
+
+def keep_policy(store: Store, policy: Policy) -> None:
+    """Keep a policy under its digest, so that a later one can be compared with it."""
+    store.put_new(_policy_key(digest(policy)), readable_json(policy))
+
+
+def find_policy(store: Store, policy_digest: str) -> Policy | None:
+    """Return the policy of a digest; ``None`` when nobody kept it."""
+    content = store.get(_policy_key(policy_digest))
+    if content is None:
+        return None
+    try:
+        return Policy.model_validate_json(content)
+    except ValidationError:
+        raise StoreError(f"{_policy_key(policy_digest)} in {store.url} is not a policy") from None
+
+
+def record_destruction(store: Store, record: KeyDestruction) -> None:
+    """Record that a key is gone, once: the first record stays."""
+    store.put_new(f"keys/{record.key_id}.json", readable_json(record))
+
+
+def read_destructions(store: Store) -> Iterator[KeyDestruction]:
+    """Yield what a staging store says of destroyed keys."""
+    for key in store.list("keys/"):
+        try:
+            yield KeyDestruction.model_validate_json(store.get(key) or b"")
+        except ValidationError:
+            raise StoreError(f"{key} in {store.url} is not the record of a destroyed key") from None
+
+
+def windows_given_up(store: Store, source: str, width: timedelta) -> dict[str, frozenset[Window]]:
+    """Return for each table the windows of a source that were given up with their key: they are due no more."""
+    found: dict[str, frozenset[Window]] = {}
+    for record in read_destructions(store):
+        for gap in record.gaps:
+            if gap.source == source:
+                windows = frozenset(windows_between(gap.start, gap.end, width))
+                found[gap.table] = found.get(gap.table, frozenset()) | windows
+    return found
+
+
+def _policy_key(policy_digest: str) -> str:
+    return f"policies/{policy_digest.removeprefix('sha256:')}.json"

@@ -1,0 +1,133 @@
+"""What goes wrong on the way to a real S3 server ends exactly, or clearly: never with other bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.store import WholeStore, hash_object, open_store
+from schemas.errors import StoreError
+from tests.store.places import BucketPlace
+from tests.store.s3_proxy import Fault, S3Proxy, cut_upload, flip, flip_upload, lose, refuse, s3_proxy, truncate
+
+CONTENT = bytes(range(256)) * 400
+PASSING: dict[str, Fault] = {
+    "500": refuse(500, "InternalError"),
+    "503": refuse(503, "SlowDown"),
+    "lost": lose,
+}
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def proxy(bucket_place: BucketPlace) -> Iterator[S3Proxy]:
+    with s3_proxy(bucket_place.endpoint_url) as running:
+        yield running
+
+
+@pytest.fixture
+def spoilt(bucket_place: BucketPlace, proxy: S3Proxy) -> WholeStore:
+    """Return a store whose every call goes through the proxy."""
+    return open_store(bucket_place.url, endpoint_url=proxy.endpoint_url)
+
+
+@pytest.mark.parametrize("fault", [*PASSING.values(), cut_upload], ids=[*PASSING, "cut"])
+def test_a_write_that_fails_in_passing_is_done_again(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, tmp_path: Path, fault: Fault
+) -> None:
+    source = tmp_path / "x"
+    source.write_bytes(CONTENT)
+    proxy.faults += [("PUT", fault)] * 2
+
+    spoilt.put("a/x", source)
+
+    assert not proxy.faults
+    assert bucket_place.open().get("a/x") == CONTENT
+
+
+@pytest.mark.parametrize("fault", [PASSING["500"], PASSING["503"], cut_upload], ids=["500", "503", "cut"])
+def test_a_conditional_write_that_fails_in_passing_is_ours_or_found(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, fault: Fault
+) -> None:
+    """The server may have written it before it failed: whose it is, the content tells."""
+    proxy.faults.append(("PUT", fault))
+
+    spoilt.put_new("a/x", CONTENT)
+
+    assert bucket_place.open().get("a/x") == CONTENT
+
+
+def test_a_lost_answer_to_a_conditional_write_looks_like_a_lost_race(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
+) -> None:
+    """So whoever writes reads back: the commit knows its own first try by its run."""
+    proxy.faults.append(("PUT", lose))
+
+    assert not spoilt.put_new("a/x", CONTENT)
+    assert bucket_place.open().get("a/x") == CONTENT
+
+
+@pytest.mark.parametrize("fault", [*PASSING.values(), truncate, flip], ids=[*PASSING, "truncated", "flipped"])
+def test_a_read_that_fails_in_passing_is_done_again(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, fault: Fault
+) -> None:
+    bucket_place.open().put("a/x", CONTENT)
+    proxy.faults += [("GET", fault)] * 2
+
+    found = spoilt.get("a/x")
+
+    assert not proxy.faults
+    assert found == CONTENT
+
+
+def test_a_bit_that_flips_every_time_is_never_believed(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
+) -> None:
+    """A digit of a commit record that changed on the way would be believed for ever."""
+    bucket_place.open().put("commits/x.json", b'{"rows": 1234567}')
+    proxy.faults += [("GET", flip)] * 100
+
+    with pytest.raises(StoreError, match="the bytes differ from the server's own checksum"):
+        spoilt.get("commits/x.json")
+
+
+def test_a_flipped_bit_of_a_write_is_refused_by_the_server(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
+) -> None:
+    proxy.faults.append(("PUT", flip_upload))
+
+    with pytest.raises(StoreError, match=r"cannot write 'a/x' in .*: the server answered \w+"):
+        spoilt.put("a/x", CONTENT)
+
+    assert bucket_place.open().get("a/x") is None
+
+
+def test_a_truncated_file_is_fetched_again(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, tmp_path: Path
+) -> None:
+    bucket_place.open().put("a/x", CONTENT)
+    proxy.faults += [("GET", truncate)] * 2
+
+    spoilt.fetch("a/x", tmp_path / "x")
+
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_hash_over_a_bad_line_is_the_hash(bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore) -> None:
+    bucket_place.open().put("a/x", CONTENT)
+    proxy.faults += [("GET", truncate), ("GET", PASSING["503"]), ("GET", truncate)]
+
+    assert hash_object(spoilt, "a/x", block_bytes=40_000) == hash_object(bucket_place.open(), "a/x")
+
+
+def test_a_server_that_stays_ill_is_one_clear_line(proxy: S3Proxy, spoilt: WholeStore) -> None:
+    proxy.faults += [("GET", PASSING["503"])] * 100
+
+    with pytest.raises(StoreError, match=r"cannot read 'a/x' in .*: the server answered SlowDown") as caught:
+        spoilt.get("a/x")
+
+    assert len(str(caught.value).splitlines()) == 1
