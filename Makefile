@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo demo-stop test test-full check format bench lock proto clean
+.PHONY: help install demo demo-stop test test-full check format bench scale lock proto clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,7 @@ $(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e datasets/client
+	@$(BIN)/python -m collector.warm
 	@touch $@
 
 demo: install ## Run the main job end to end: collect, release, publish, load; says where to look
@@ -46,6 +47,9 @@ format: install ## Bring the code into form
 
 bench: install ## Measure speed and size beside the peer; writes reports/bench.json
 	@$(BIN)/python -m benchmarks.bench
+
+scale: install ## Measure what a run costs and rewrite docs/scale.md
+	@$(BIN)/python -m benchmarks.scale
 
 lock: install ## Resolve the locked versions anew
 	@$(BIN)/pip install --quiet pip-tools

@@ -27,10 +27,13 @@ def treat_values(treatment: Treatment, values: Values, timestamps_ms: npt.NDArra
         elif treatment == "age":
             minutes = np.floor((timestamps_ms / 1000 - values) / 60)
             values = np.maximum(minutes, 0.0) * 60
+    return unify_nans(values), valid
+
+
+def unify_nans(values: Values) -> Values:
+    """Return the values with one NaN for all: payloads could carry a message."""
     nan = np.isnan(values)
-    if nan.any():
-        values = np.where(nan, np.nan, values)  # one NaN: payloads could carry a message
-    return values, valid
+    return np.where(nan, np.nan, values) if nan.any() else values
 
 
 def round_up_to_bucket(values: Values) -> Values:

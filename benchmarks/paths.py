@@ -15,7 +15,7 @@ from anonymize.keys import PseudonymKey
 from anonymize.pseudonyms import Pseudonymizer
 from benchmarks.job import Job, Output
 from benchmarks.series import SHAPES, STEP
-from collector.grid import make_grid
+from collector.grid import SeriesBlock, make_grid
 from jobs.config import Settings
 from jobs.snapshot.collect import TableCollector
 from jobs.source import open_source
@@ -53,7 +53,7 @@ def run_read_only(job: Job) -> Output:
     source = open_source(settings, now=job.span.end)
     grid = make_grid(job.span, step_ms=30_000, lookback_ms=300_000, includes_edge=source.server.lookback_includes_edge)
     blocks = (block for metric in job.metrics for block in source.reader.read(metric, (), grid))
-    return Output(sum(int(block.decode_all().lengths.sum()) for block in blocks), 0)
+    return Output(sum(int(block.decode_all().lengths.sum()) for block in blocks if isinstance(block, SeriesBlock)), 0)
 
 
 PATHS: Final[dict[str, Callable[[Job], Output]]] = {

@@ -97,6 +97,14 @@ class QueryApi:
             raise self.strange("labels")
         return names
 
+    def metric_names(self, *, start_ms: int, end_ms: int) -> frozenset[str]:
+        """Return the names of all metrics that may have samples in a span, and perhaps of some that have none."""
+        params = {"start": start_ms / 1000, "end": end_ms / 1000}
+        names = self._connection.get_json("/api/v1/label/__name__/values", params)
+        if not isinstance(names, list):
+            raise self.strange("label values")
+        return frozenset(names)
+
     def strange(self, what: str) -> SourceError:
         """Return the error for an answer that Prometheus would not give."""
         return SourceError(f"{what}: {self._connection.place} did not answer as Prometheus does")

@@ -35,8 +35,8 @@ from collector.kernels.histogram_layout import (
 )
 from collector.kernels.stats import HOUR_COLUMNS
 
-BLOCK_BUCKETS: Final = 1 << 20
-"""Buckets in one block, empty ones counted too: 16 MB while it is made, and at most as much when it is done."""
+BLOCK_BUCKETS: Final = 1 << 18
+"""Buckets in one block, empty ones counted too: 4 MB while it is made, and at most as much when it is done."""
 _ROW_BUCKETS: Final = 8  # a row without buckets takes the room of so many
 
 REASONS: Final = {

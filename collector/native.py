@@ -35,6 +35,11 @@ class NativeBlock:
         return len(self.labels)
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes all chunks have."""
+        return sum(len(data) for own in self.chunks for _, data in own)
+
+    @property
     def most(self) -> npt.NDArray[np.int64]:
         """How many histograms each series has at most, int64 [series]."""
         return _most(self.chunks, self.grid, kinds=(INTEGER, FLOAT))
@@ -47,22 +52,26 @@ class NativeBlock:
         series = [self.chunks[row] for row in rows.tolist()]
         return decode_histograms(series, self.grid, metric=self.metric, schedule=_schedule_of(schedule, rows))
 
-    def floats(self) -> SeriesBlock | None:
+    def floats(self) -> "FloatSide | None":
         """Return the series that have floats too as a block of these; ``None`` when there are none."""
         mixed = [row for row, own in enumerate(self.chunks) if any(kind == XOR for kind, _ in own)]
         if not mixed:
             return None
         wanted = set(mixed)
         labels = LabelSets(labels for row, labels in enumerate(self.labels) if row in wanted)
-        return _FloatBlock(labels, [self.chunks[row] for row in mixed], self.grid, self.metric)
+        return FloatSide(labels, [self.chunks[row] for row in mixed], self.grid, self.metric)
 
     def __reduce__(self) -> Any:  # noqa: ANN401 - the protocol's own type
         raise TypeError("raw series stay in the process that read them")
 
 
+Block = SeriesBlock | NativeBlock
+"""What a read gives."""
+
+
 @dataclass(frozen=True, slots=True)
-class _FloatBlock(SeriesBlock):
-    """The floats of series that have histograms too."""
+class FloatSide(SeriesBlock):
+    """The floats of series that have histograms too: the block of these comes next, with the same labels."""
 
     chunks: Sequence[Chunks] = field(repr=False)
     grid: Grid

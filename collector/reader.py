@@ -9,7 +9,8 @@ from collector import http_read, remote_read
 from collector.client import QueryApi
 from collector.connection import Connection
 from collector.counts import CountedPlan, ReadPlan, SeriesCounter, Wanted
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid
+from collector.native import Block
 from collector.promql import Matcher
 from collector.split import WHOLE, Read
 
@@ -40,7 +41,7 @@ class Reader(Protocol):
 
     def read(
         self, metric: str, matchers: Sequence[Matcher], grid: Grid, parts: Sequence[Read] = WHOLE
-    ) -> Generator[SeriesBlock, None, None]:
+    ) -> Generator[Block, None, None]:
         """Yield the series of a metric, some at a time; ``parts`` are those that ``plan`` gives for it."""
 
     def serving(self, metric: str, grid: Grid) -> "Serving":
@@ -83,7 +84,7 @@ class ServerReader:
 
     def read(
         self, metric: str, matchers: Sequence[Matcher], grid: Grid, parts: Sequence[Read] = WHOLE
-    ) -> Generator[SeriesBlock, None, None]:
+    ) -> Generator[Block, None, None]:
         """See ``Reader``."""
         for part in parts:
             matching = (*matchers, *part.matchers)

@@ -1,4 +1,4 @@
-"""Streamed remote read: ask for XOR chunks, gather them as frames arrive, decode them in the order asked for."""
+"""Streamed remote read: ask for chunks, gather them as frames arrive, decode them in the order asked for."""
 
 import io
 from collections.abc import Generator, Iterator, Sequence
@@ -19,6 +19,7 @@ from collector.kernels.grid import NO_ROOM, grid_series
 from collector.kernels.stats import HOUR_COLUMNS
 from collector.kernels.xor import PADDING
 from collector.labels import LabelSets
+from collector.native import Block, NativeGatherer
 from collector.promql import Matcher
 from collector.remote_pb2 import Chunk, ChunkedReadResponse, LabelMatcher, Query, ReadRequest
 from schemas.errors import SourceError
@@ -43,8 +44,10 @@ class NotServed(SourceError):
     """The server has no streamed remote read."""
 
 
-def read_series(connection: Connection, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[SeriesBlock]:
+def read_series(connection: Connection, metric: str, matchers: Sequence[Matcher], grid: Grid) -> Iterator[Block]:
     """Yield the series of a metric on the grid, some at a time, while the answer is still arriving.
+
+    Those that have native histograms come in blocks of their own, the floats that they have too in the block before.
 
     A read that fails in passing before its first block is tried again.
     """
@@ -54,14 +57,27 @@ def read_series(connection: Connection, metric: str, matchers: Sequence[Matcher]
 
 def _read_once(
     connection: Connection, what: str, metric: str, matchers: Sequence[Matcher], grid: Grid
-) -> Generator[SeriesBlock, None, None]:
+) -> Generator[Block, None, None]:
     with stream_series(connection, what, metric, matchers, grid) as series:
-        gatherer = Gatherer(grid, what)
+        floats, natives = Gatherer(grid, what), NativeGatherer(grid, metric)
         for labels, chunks in series:
-            if gatherer.add(labels, chunks):
-                yield gatherer.take()
-        if len(gatherer):
-            yield gatherer.take()
+            if all(chunk.type == Chunk.XOR for chunk in chunks):
+                if floats.add(labels, chunks):
+                    yield floats.take()
+            elif natives.add(labels, [(chunk.type, chunk.data) for chunk in chunks]):
+                yield from _take_native(natives)
+        if len(floats):
+            yield floats.take()
+        if len(natives):
+            yield from _take_native(natives)
+
+
+def _take_native(gatherer: NativeGatherer) -> Iterator[Block]:
+    block = gatherer.take()
+    floats = block.floats()
+    if floats is not None:
+        yield floats
+    yield block
 
 
 @contextmanager
@@ -187,7 +203,7 @@ class EncodedBlock(SeriesBlock):
 
 
 class Gatherer:
-    """Gathers the chunks of some series until they make a block."""
+    """Gathers the chunks of some series of floats alone until they make a block."""
 
     def __init__(self, grid: Grid, what: str) -> None:
         self._grid = grid
@@ -210,8 +226,6 @@ class Gatherer:
         samples = 0
         first_ms, last_ms = _NEVER, -_NEVER
         for chunk in chunks:
-            if chunk.type != Chunk.XOR:
-                raise SourceError(f"{self._what}: found native histogram chunks; wanted float samples")
             # a sample takes two bits at least, so a short chunk that announces many is broken
             data = chunk.data
             announced = int.from_bytes(data[:2], "big")

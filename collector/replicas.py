@@ -17,7 +17,8 @@ from collector.connection import Access, Connection
 from collector.counts import ReadPlan, Wanted
 from collector.covered import Choice, Replica, find_labels, weigh
 from collector.failures import Unavailable
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid
+from collector.native import Block, NativeBlock
 from collector.pace import Timing
 from collector.promql import Matcher
 from collector.reader import ReadPath, Serving, choose_reader
@@ -93,7 +94,7 @@ class Replicas:
 
     def read(
         self, metric: str, matchers: Sequence[Matcher], grid: Grid, parts: Sequence[Read] = WHOLE
-    ) -> Generator[SeriesBlock, None, None]:
+    ) -> Generator[Block, None, None]:
         """Yield the series of a metric from the best covered replica; where it fails, from the next best."""
         *better, last = self._rank(metric, matchers, grid)
         for choice in better:
@@ -112,7 +113,7 @@ class Replicas:
 
     def _read(
         self, choice: Choice, metric: str, matchers: Sequence[Matcher], grid: Grid, parts: Sequence[Read]
-    ) -> Generator[SeriesBlock, None, None]:
+    ) -> Generator[Block, None, None]:
         return choice.replica.reader.read(metric, (*matchers, *choice.matchers), grid, parts)
 
     def serving(self, metric: str, grid: Grid) -> Serving:
@@ -226,13 +227,14 @@ def open_replicas(
     return Replicas(found, labels=labels, matchers=matchers, several=len(accesses) > 1), first
 
 
-def _hold(blocks: Iterator[SeriesBlock]) -> list[SeriesBlock]:
+def _hold(blocks: Iterator[Block]) -> list[Block]:
     """Return all blocks, or so many that no more should be held."""
-    held: list[SeriesBlock] = []
+    held: list[Block] = []
     samples = 0
     for block in blocks:
         held.append(block)
-        samples += int(block.most.sum())
+        # a histogram may be as large as a hundred floats, which take two bytes each
+        samples += block.nbytes // 2 if isinstance(block, NativeBlock) else int(block.most.sum())
         if samples >= HELD_SAMPLES:
             break
     return held

@@ -6,10 +6,12 @@ from collector.coverage import decode_up
 from collector.grid import Grid
 from collector.http_read import GriddedBlock
 from collector.labels import LabelSets
+from collector.native import NativeBlock
 from collector.remote_pb2 import Chunk
 from collector.remote_read import Gatherer
 
 _ONE_SAMPLE = bytes([0, 1, 0]) + bytes(8)  # its time is 0 and its value 0.0
+_ONE_HISTOGRAM = bytes.fromhex("00010074462223ff0000000000000880")  # its time is 0, too
 
 
 def compile_kernels() -> None:
@@ -19,5 +21,10 @@ def compile_kernels() -> None:
     gatherer = Gatherer(grid, "warm-up")
     gatherer.add((("a", "b"),), [chunk])
     gatherer.take().decode_all()
+    list(NativeBlock(LabelSets([{}]), [[(2, _ONE_HISTOGRAM)]], grid, "warm-up").decode(np.arange(1)))
     decode_up("warm-up", [((), [chunk])])
     GriddedBlock(LabelSets([{}]), grid, []).decode(np.empty(0, dtype=np.int64))
+
+
+if __name__ == "__main__":
+    compile_kernels()

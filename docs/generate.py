@@ -66,12 +66,12 @@ MEANINGS: Final[Mapping[str, str]] = {
     "collection.settle": "How long after its end a window is left alone, since scrapes and remote write lag.",
     "collection.max_catch_up": "How far back missed windows are still collected, as far as the server has them.",
     "collection.tables": "`all`, or a list of [table names](tables/README.md).",
-    "limits.concurrent_reads": "How many metrics are read at once. The collector slows down by itself when the server's "
-    "answers take longer.",
+    "limits.concurrent_reads": "How many metrics are read at once. The collector slows down by itself when the "
+    "server's answers take longer.",
     "limits.max_series_per_read": "Series are counted before they are read, and a metric with more is read in parts, "
     "divided by its labels.",
-    "limits.memory": "What a run may take: 320 MiB for the process and 64 MiB for each read in flight, of which there are "
-    "as many as have room.",
+    "limits.memory": "What a run may take: 320 MiB for the process and 64 MiB for each read in flight, of which "
+    "there are as many as have room.",
     "limits.deadline": "After this time a run ends, in the middle of a read if need be: exit code 8, and what was "
     "committed is kept.",
     "privacy.policy": "Name of a shipped policy, or the path of a policy file (`.yaml`).",

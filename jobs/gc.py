@@ -28,7 +28,7 @@ from schemas.errors import StoreError, UsageError
 from schemas.windows import format_duration
 
 PARALLEL: Final = 8
-_STAGING: Final = ("commits/", "data/", "probe/", f"{INCOMING}/")
+_STAGING: Final = ("commits/", "data/", "keys/", "policies/", "probe/", f"{INCOMING}/")
 _PUBLIC: Final = ("attestations/", "releases/", "retractions/", "probe/", f"{INCOMING}/", CATALOG, INDEX)
 _WORK: Final = ("snapshot-*", "releases/.*", "retractions/.*")
 """What a killed run leaves in the work folder: windows in work, releases in work, files that never got their name."""
@@ -172,8 +172,8 @@ class _Sweep:
         same = [items for items in now_there if handles & {item.handle for item in items}]
         if not all(self.is_old(items) for items in same) or not found.still():
             return False
-        for item in found.items:
-            self.store.erase(item)
+        for item in sorted(found.items, key=lambda item: item.kind == "delete marker"):
+            self.store.erase(item)  # the marker last: without it the version below would be seen again
         return True
 
 

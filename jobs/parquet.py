@@ -5,7 +5,7 @@ another. Dictionaries are built for each row group from the values that occur in
 dictionary page whole; neither the Arrow schema nor any metadata goes into the footer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.native import FLOAT_LEAVES
 from schemas.table import TableSchema
 
 ROW_GROUP_ROWS: Final = 30_000
@@ -125,18 +126,31 @@ def expand_row_groups(
 
 def build_row_group(segments: Segments, schema: pa.Schema, constants: dict[str, str]) -> pa.RecordBatch:
     """Return the rows of some segments, none of them empty, as one row group; strings through dictionaries."""
+    mask = None if segments.valid.all() else ~segments.valid
+    values = {
+        "timestamp": pa.array(segments.timestamps).view(schema.field("timestamp").type),
+        "value": pa.array(segments.values, mask=mask),
+    }
+    return build_group(segments.columns, segments.lengths, values, schema, constants)
+
+
+def build_group(
+    columns: pa.RecordBatch,
+    lengths: npt.NDArray[np.int64],
+    values: Mapping[str, "pa.Array[Any]"],
+    schema: pa.Schema,
+    constants: Mapping[str, str],
+) -> pa.RecordBatch:
+    """Return one row group: the columns of some segments by their lengths, none of them 0, beside flat ``values``."""
     arrays: list[Any] = []
     for field in schema:
-        if field.name == "timestamp":
-            arrays.append(pa.array(segments.timestamps).view(field.type))
-        elif field.name == "value":
-            mask = None if segments.valid.all() else ~segments.valid
-            arrays.append(pa.array(segments.values, mask=mask))
+        if field.name in values:
+            arrays.append(values[field.name])
         elif field.name in constants:
-            zeros: Any = pa.array(np.zeros(segments.rows, dtype=np.int32))
+            zeros: Any = pa.array(np.zeros(lengths.sum(), dtype=np.int32))
             arrays.append(pa.DictionaryArray.from_arrays(zeros, pa.array([constants[field.name]]), safe=False))
         else:
-            arrays.append(_spread(segments.columns.column(field.name), segments.lengths))
+            arrays.append(_spread(columns.column(field.name), lengths))
     return pa.RecordBatch.from_arrays(arrays, schema=_encoded(schema))
 
 
@@ -161,9 +175,9 @@ def open_writer(path: Path, schema: pa.Schema, *, value_encoding: str = "BYTE_ST
     return pq.ParquetWriter(path, _encoded(schema), **_options(schema, value_encoding))
 
 
-def open_staged_writer(path: Path, schema: pa.Schema, *, value_encoding: str) -> pq.ParquetWriter:
+def open_staged_writer(path: Path, schema: pa.Schema, *, value_encoding: str | None) -> pq.ParquetWriter:
     """Open a staged file: read once, by row groups of one metric, so quick to write and without needless statistics."""
-    options = _options(schema, value_encoding) | {
+    options = _options(schema, value_encoding or PLAIN) | {
         "compression_level": STAGED_LEVEL,
         "write_page_index": False,
         "max_rows_per_page": 1 << 20,
@@ -189,6 +203,8 @@ def _options(schema: pa.Schema, value_encoding: str = "PLAIN") -> dict[str, Any]
         dictionaries.append("value")
     elif "value" in schema.names:
         encodings["value"] = value_encoding
+    if "positive_counts" in schema.names:  # native histograms: a fifth fewer bytes than plain ones, half of coded ones
+        encodings |= dict.fromkeys(FLOAT_LEAVES, "BYTE_STREAM_SPLIT")
     return {
         "compression": "zstd",
         "compression_level": 3,

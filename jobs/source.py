@@ -66,6 +66,17 @@ class OpenSource:
         blocks = self.reader.read(FRAME_METRIC, self.matchers, grid)
         return build_frame(labels for block in blocks for labels in block.labels)
 
+    def metric_names(self, grid: Grid) -> frozenset[str] | None:
+        """Return the metrics that any replica may have in one window, or ``None`` where that cannot be told.
+
+        What is not among them need not be asked for: most of the tables' metrics are absent from any one cluster.
+        """
+        try:
+            span = {"start_ms": grid.start_ms - grid.lookback_ms, "end_ms": grid.end_ms}
+            return frozenset().union(*(api.metric_names(**span) for api in self.reader.apis))
+        except SourceError:  # a gateway may refuse it, or know only a part
+            return None
+
     def read_scrapes(self, grid: Grid) -> ScrapeTimes:
         """Read when the targets of the source were scraped in one window."""
         up = self.reader.choose("up", self.matchers, grid)

@@ -9,8 +9,8 @@ from schemas.coverage import HourReason
 from schemas.windows import Window
 
 STORE_FORMAT = "1.0"
-COMMIT_FORMAT = "1.1"
-"""1.1 added the estimate, reason and scrapes of an hour. Records of 1.0 are read as well."""
+COMMIT_FORMAT = "1.2"
+"""1.1 added the estimate, reason and scrapes of an hour; 1.2 native histograms. Older records are read as well."""
 
 
 class _Strict(BaseModel):
@@ -55,6 +55,8 @@ class CommitFile(_Strict):
     bytes: int
     rows: int
     raw_scan: RawScan
+    form: Literal["float", "native"] = "float"
+    """What its rows hold: a value, or a native histogram."""
 
 
 MetricStatus = Literal["complete", "empty", "partial", "failed"]
@@ -99,6 +101,11 @@ class MetricCoverage(_Strict):
     reason: str | None = None
     series: int = 0
     rows: int = 0
+    """Grid points of all series that have something there."""
+    native_rows: int = 0
+    """Those of them that have a native histogram."""
+    skipped: dict[str, int] = {}
+    """Why to how many: series of which nothing is there, since they cannot be read or published."""
     interval_ms: int | None = None
     """The scrape interval most series had; null when no series had two samples."""
     hours: tuple[HourCoverage, ...] = ()

@@ -6,16 +6,18 @@ SOURCE_DOWN: Final = "source down"
 TARGET_DOWN: Final = "target down"
 TARGET_ABSENT: Final = "target absent"
 SCRAPE_INCOMPLETE: Final = "scrape incomplete"
+UNKNOWN_FORM: Final = "in a form that is not known"
 NOT_COLLECTED: Final = "not collected"
 
-HourReason = Literal["source down", "target down", "target absent", "scrape incomplete"]
-"""What the scrapes of an hour tell."""
+HourReason = Literal["source down", "target down", "target absent", "scrape incomplete", "in a form that is not known"]
+"""What the scrapes of an hour and its series tell."""
 
 REASONS: Final = {
     SOURCE_DOWN: "Prometheus itself was off: targets of the metric should have been scraped, and nobody did",
     TARGET_DOWN: "targets of the metric were scraped and did not answer; the hours without series that follow keep it",
     TARGET_ABSENT: "the source scraped, but no target gave this metric",
     SCRAPE_INCOMPLETE: "scrapes succeeded without bringing all series that had been there",
+    UNKNOWN_FORM: "series came with native histograms that this version cannot read, or not treat as declared",
     "the source gave no usable answer": "reading the metric failed until the source no longer had the samples",
     "the source said that data are missing": "it warned so with every answer, until it no longer had the samples",
     "the source did not tell who is who in this window": "names of nodes could not be told apart, so nothing was kept",

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from schemas.arrow import TIMESTAMP, label_field
-from schemas.table import TableSchema
+from schemas.table import NATIVE_SUFFIX, TableSchema
 
 if TYPE_CHECKING:
     from typing import Any
 
     Field = pa.Field[Any]  # the stubs know a parameter that the class itself does not take
 
-SUFFIX: Final = "_nh"
 CUSTOM_SCHEMA: Final = -53
 """The schema of buckets with bounds of their own."""
 
@@ -39,23 +38,18 @@ VALUE_FIELDS: "Final[list[Field]]" = [
     pa.field("custom_bounds", COUNTS, nullable=False),  # of schema -53, else empty
 ]
 """What stands in the place of ``value``. Counts are each bucket's own, absolute, and never zero."""
+FLOAT_LEAVES: Final = ("sum", "count", *(f"{name}.list.element" for name in ("positive_counts", "negative_counts")))
+"""The paths of the Parquet columns that hold most bytes."""
 VALUE_COLUMNS: Final = frozenset(field.name for field in VALUE_FIELDS)
 
 
 def native_name(table: str) -> str:
     """Return the name of the table that holds a table's native histograms."""
-    return table + SUFFIX
+    return table + NATIVE_SUFFIX
 
 
 def native_schema(table: TableSchema) -> pa.Schema:
-    """Return the columns of a released data file of ``<table>_nh``: timestamp, series_id, labels, the histogram.
-
-    Raises ``ValueError`` when a label column has the name of one of the histogram's.
-    """
-    if taken := sorted(VALUE_COLUMNS & set(table.label_names)):
-        raise ValueError(
-            f"table {table.table}: native histograms have columns {taken} of their own; rename the labels'"
-        )
+    """Return the columns of a released data file of ``<table>_nh``: timestamp, series_id, labels, the histogram."""
     fields: list[Field] = [
         pa.field("timestamp", TIMESTAMP, nullable=False),
         pa.field("series_id", pa.string(), nullable=False),

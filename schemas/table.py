@@ -22,7 +22,11 @@ age             a start time: whole minutes between it and the row's timestamp, 
 RESERVED_COLUMNS = frozenset(
     {"source", "table", "metric", "date", "timestamp", "series_id", "value"}  # data files and their paths
     | {"type", "unit", "first_timestamp", "last_timestamp", "rows", "interval_ms", "path", "row_group"}  # series files
+    | {"schema", "zero_threshold", "zero_count", "sum", "count", "custom_bounds"}  # native histograms
+    | {"positive_spans", "positive_counts", "negative_spans", "negative_counts"}
 )
+NATIVE_SUFFIX = "_nh"
+"""What the name of a table's native histograms ends with."""
 MATCHER = re.compile(r'^(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?P<op>=~|!~|!=|=)"(?P<value>[^"\\]*)"$')
 
 
@@ -116,6 +120,8 @@ class TableSchema(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.table.endswith(NATIVE_SUFFIX):
+            raise ValueError(f"table {self.table}: names that end in {NATIVE_SUFFIX} are those of native histograms")
         columns = self.label_names
         if len(set(columns)) != len(columns):
             raise ValueError("a label column is declared twice")

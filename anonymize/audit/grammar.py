@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from schemas.native import VALUE_COLUMNS
 from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, TOKEN_BODY, Policy
 from schemas.table import LabelColumn, TableSchema
 
@@ -40,8 +41,11 @@ def token_pattern(*prefixes: str) -> re.Pattern[str]:
     return re.compile(rf"(?:{'|'.join(prefixes)})_{TOKEN_BODY}")
 
 
-def build_grammar(table: TableSchema, policy: Policy) -> TableGrammar:
-    """Derive the grammar of a table's files from its schema and the policy, and from nothing else."""
+def build_grammar(table: TableSchema, policy: Policy, *, native: bool = False) -> TableGrammar:
+    """Derive the grammar of a table's files from its schema and the policy, and from nothing else.
+
+    ``native`` files name the parts of histograms, too.
+    """
     metrics = frozenset(metric.name for metric in table.metrics)
     columns = {
         "metric": Grammar(words=metrics),
@@ -53,6 +57,8 @@ def build_grammar(table: TableSchema, policy: Policy) -> TableGrammar:
     }
     columns |= {column.name: _column_grammar(column, policy) for column in table.labels}
     words = {*columns, "timestamp", "value", "first_timestamp", "last_timestamp", "interval_ms", "path", "row_group"}
+    if native:
+        words |= VALUE_COLUMNS | {"list", "element", "offset", "length"}
     for grammar in columns.values():
         words |= grammar.words
     return TableGrammar(columns, frozenset(words))

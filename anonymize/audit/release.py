@@ -17,20 +17,23 @@ from pydantic import ValidationError
 from anonymize.audit.channels import NUMBER_HEADERS, UNREADABLE, WRITER, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
+from anonymize.audit.histograms import check_histograms, count_strange_nans
 from anonymize.audit.shapes import find_shapes
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
 from schemas.coverage import REASONS
 from schemas.digest import digest, readable_json
 from schemas.errors import UsageError
 from schemas.manifest import Manifest, ReleaseFile
+from schemas.native import VALUE_COLUMNS, native_schema
 from schemas.policy import SOURCE_DOMAIN, Policy
-from schemas.table import TableSchema
+from schemas.table import NATIVE_SUFFIX, TableSchema
 
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 _E_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_CANONICAL_NAN: Final = np.uint64(0x7FF8000000000000)
 _DAY_MS: Final = 86_400_000
+_ROWS: Final = frozenset({"data", "native"})
+"""Roles of files that hold rows of series."""
 _FIXED_PATHS: Final = {
     "coverage": r"coverage\.parquet",
     "quality": r"quality\.json",
@@ -40,6 +43,7 @@ _FIXED_PATHS: Final = {
     "license": r"LICENSE",
     "schema": r"schemas/[a-z][a-z0-9_]*\.json",
     "series": r"series/[a-z][a-z0-9_]*\.parquet",
+    "native": r"data/[a-z][a-z0-9_]*_nh/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-\d+\.parquet",
     "data": r"data/[a-z][a-z0-9_]*/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-\d+\.parquet",
 }
 
@@ -139,8 +143,8 @@ class _Audit:
         if not re.fullmatch(_FIXED_PATHS.get(file.role, r"(?!)"), file.path):
             yield Finding(f"file of role {file.role}", "path-not-in-grammar")
             return
-        if file.role == "data" and not self._says_what_it_holds(file):
-            yield Finding("file of role data", "path-differs-from-manifest")
+        if file.role in _ROWS and not self._says_what_it_holds(file):
+            yield Finding(f"file of role {file.role}", "path-differs-from-manifest")
         if path.is_symlink():
             yield Finding(file.path, "not-a-plain-file")
             return
@@ -162,7 +166,7 @@ class _Audit:
                 yield Finding(file.path, "differs-from-registry")
 
     def _says_what_it_holds(self, file: ReleaseFile) -> bool:
-        schema, _ = self.tables.get(file.table or "", (None, None))
+        schema, _ = self.tables.get(_parent(file) or "", (None, None))
         declared = schema is not None and any(metric.name == file.metric for metric in schema.metrics)
         folder = f"data/{file.table}/metric={quote(file.metric or '', safe='')}/date={file.date}"
         return declared and file.path.rpartition("/")[0] == folder
@@ -202,7 +206,7 @@ class _Audit:
             elif channel.name == "page index and footer":
                 for code, count in find_shapes("\n".join(channel.strings)).items():
                     yield Finding(place, code, count)
-        if file.role == "data":
+        if file.role in _ROWS:
             yield from self._check_rows(file, path)
         if file.role == "series":
             yield from self._check_index(path, file)
@@ -220,15 +224,18 @@ class _Audit:
                     "reason": Grammar(words=frozenset(REASONS)),
                 },
             )
-        if file.table not in self.tables:
+        parent = _parent(file)
+        if parent not in self.tables:
             return None, {}
-        schema, grammar = self.tables[file.table]
+        schema, grammar = self.tables[parent]
         paths = frozenset(each.path for each in self.manifest.files if each.role == "data")
-        wanted = data_schema(schema) if file.role == "data" else series_schema(schema)
-        return wanted, {**grammar.columns, "path": Grammar(words=paths)}
+        make = {"data": data_schema, "native": native_schema}.get(file.role, series_schema)
+        return make(schema), {**grammar.columns, "path": Grammar(words=paths)}
 
     def _check_rows(self, file: ReleaseFile, path: Path) -> Iterator[Finding]:
-        rows = pq.read_table(path, partitioning=None)
+        values = VALUE_COLUMNS if file.role == "native" else {"value"}
+        keys = [name for name in pq.read_schema(path).names if name not in values]
+        rows = pq.read_table(path, columns=keys, partitioning=None)
         self.rows += rows.num_rows
         if rows.num_rows != file.rows:
             yield Finding(file.path, "row-count-differs-from-manifest")
@@ -242,19 +249,21 @@ class _Audit:
         days = set(np.unique(times // _DAY_MS).tolist())
         if file.date is None or days != {(file.date - date(1970, 1, 1)).days}:
             yield Finding(file.path, "rows-of-another-day")
-        values: Any = rows.column("value").combine_chunks()
-        bits = values.drop_null().to_numpy().view(np.uint64)
-        nans = np.isnan(bits.view(np.float64))
-        if strange := int(np.count_nonzero(nans & (bits != _CANONICAL_NAN))):
-            yield Finding(file.path, "nan-payload", strange)
         yield from self._check_order(file, rows, times)
+        if file.role == "native":
+            for code, count in check_histograms(path):
+                yield Finding(file.path, code, count)
+            return
+        column = pq.read_table(path, columns=["value"], partitioning=None).column("value")
+        if strange := count_strange_nans(column):
+            yield Finding(file.path, "nan-payload", strange)
 
     def _check_order(self, file: ReleaseFile, rows: pa.Table, times: "np.ndarray[Any, Any]") -> Iterator[Finding]:
         """Time grows along a series with its labels; a series under other labels may stand elsewhere, once."""
         same = np.ones(max(len(times) - 1, 0), dtype=np.bool_)
         series = np.zeros(0, dtype=np.int64)
         for name in rows.schema.names:
-            if name not in ("timestamp", "value"):
+            if name != "timestamp":
                 encoded: Any = rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode")
                 codes = encoded.indices.to_numpy()
                 same &= codes[1:] == codes[:-1]
@@ -271,3 +280,8 @@ class _Audit:
         own = {each.path for each in self.manifest.files if each.role == "data" and each.table == file.table}
         if own != set(paths):
             yield Finding(file.path, "index-names-other-files")
+
+
+def _parent(file: ReleaseFile) -> str | None:
+    """Return the table whose schema says what a file holds."""
+    return (file.table or "").removesuffix(NATIVE_SUFFIX) if file.role == "native" else file.table

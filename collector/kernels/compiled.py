@@ -5,27 +5,42 @@ no folder can be written, as under a read-only root file system without a writab
 compiles its own.
 """
 
+import hashlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
-from numba import njit
+from numba import config, njit
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
+_HERE = Path(__file__).parent
 
 
-def kernel(function: _Kernel) -> _Kernel:
+def digest_kernels() -> str:
+    """Return a digest of the sources of all kernels."""
+    sources = (path.read_bytes() for path in sorted(_HERE.glob("*.py")))
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:16]
+
+
+_settings: Any = config
+if not _settings.CACHE_DIR:
+    # numba looks at a kernel's own file only, so a kernel would keep the code of a callee that has changed
+    _settings.CACHE_DIR = str(_HERE / "__pycache__" / digest_kernels())
+
+Kernel = Any  # what numba makes of a function has no type that a checker knows
+
+
+def kernel(function: Callable[..., Any]) -> Kernel:
     """Compile a function over arrays when it is first called with arguments of some types."""
     return _compile(function)
 
 
-def inlined(function: _Kernel) -> _Kernel:
+def inlined(function: Callable[..., Any]) -> Kernel:
     """The same for a small function that its callers take in whole."""
     return _compile(function, inline="always")
 
 
-def _compile(function: _Kernel, **options: Any) -> _Kernel:
+def _compile(function: Callable[..., Any], **options: Any) -> Kernel:
     try:
-        compiled: _Kernel = njit(cache=True, nogil=True, **options)(function)
+        return njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:  # "no locator available": there is nowhere to keep it
-        compiled = njit(nogil=True, **options)(function)
-    return compiled
+        return njit(nogil=True, **options)(function)

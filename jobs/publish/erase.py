@@ -1,6 +1,6 @@
 """Remove a release from a public store for good: what readers see first, then all that lies hidden behind it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,38 +34,39 @@ def erase_release(store: WholeStore, version: str, *, now: datetime, progress: P
     Running it again after it died goes on where it stopped; until the manifest is gone, it tells what there was.
     """
     prefix = release_prefix(version)
-    problems: list[str] = []
     try:
         keys = list(store.list(prefix))
     except StoreError as error:
         return Erased(0, 0, (str(error),))
     manifest = [key for key in keys if key == prefix + MANIFEST]
-    total = len(keys)
-    failures = []
-    for some in ([key for key in keys if key not in manifest], manifest):
-        failures += [failure for failure in _each(store.delete, some, total, progress) if failure]
-    problems += _summary(failures, "objects")
+    failures = _each(store.delete, [key for key in keys if key not in manifest], len(keys), progress)
+    failures += _each(store.delete, manifest, len(keys), progress)
+    hidden, problems = _erase_hidden(store, prefix, now, progress)
+    return Erased(len(keys), hidden, (*_summary(failures, "objects"), *problems) if problems else ())
+
+
+def _erase_hidden(store: WholeStore, prefix: str, now: datetime, progress: Progress) -> tuple[int, list[str]]:
+    """Remove what no reader sees; return how much that was, and what speaks against nothing being left."""
     hidden = 0
     for _ in range(_PASSES):
         try:
             left = list(store.survey(prefix, now=now))
         except StoreError as error:
-            problems.append(f"{error}; whether versions or uploads are left is not known")
-            break
+            return hidden, [f"{error}; whether versions or uploads are left is not known"]
         if not left:
-            return Erased(total - len(failures), hidden, ())
-        failures = [failure for failure in _each(store.erase, left, len(left), progress) if failure]
-        hidden += len(left) - len(failures)
-        if failures:
-            problems += _summary(failures, "versions or uploads")
-            break
-    else:
-        problems.append(f"{store.url} has ever new objects below {prefix}; does somebody write there?")
-    return Erased(total, hidden, tuple(problems))
+            return hidden, []
+        # markers last, and only over nothing: without its marker, a deleted version is seen again
+        for marker in (False, True):
+            some = [each for each in left if (each.kind == "delete marker") is marker]
+            failures = _each(store.erase, some, len(left), progress)
+            hidden += len(some) - len(failures)
+            if failures:
+                return hidden, _summary(failures, "versions or uploads")
+    return hidden, [f"{store.url} has ever new objects below {prefix}; does somebody write there?"]
 
 
-def _each(call: Callable[[_T], None], things: list[_T], total: int, progress: Progress) -> Iterator[StoreError | None]:
-    """Call a function with each thing, several at once; yield why it failed, or ``None``."""
+def _each(call: Callable[[_T], None], things: list[_T], total: int, progress: Progress) -> list[StoreError]:
+    """Call a function with each thing, several at once; return why it failed where it did."""
 
     def attempt(thing: _T) -> StoreError | None:
         try:
@@ -74,10 +75,13 @@ def _each(call: Callable[[_T], None], things: list[_T], total: int, progress: Pr
             return error
         return None
 
+    failures = []
     with ThreadPoolExecutor(PARALLEL) as pool:
         for done, failure in enumerate(pool.map(attempt, things), 1):
             progress(done, total, "removing")
-            yield failure
+            if failure:
+                failures.append(failure)
+    return failures
 
 
 def _summary(failures: list[StoreError], what: str) -> list[str]:

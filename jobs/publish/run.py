@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.config import Settings
+from jobs.keys import attest_destroyed_key
 from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
 from jobs.publish.catalog import read_manifests, read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
@@ -58,6 +59,7 @@ def run_publish(
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
     _attest(public, release, approvals)
+    attest_destroyed_key(settings, version, manifest.key_id)
     still_wanted()
     written += public.put_new(prefix + MANIFEST, release.content)
     stamp = {"published": clock().isoformat(), "manifest_sha256": release.manifest_sha256}

@@ -168,7 +168,7 @@ def _build(
         own = [record for record in commits if record.table == name]
         written.append(write_release_table(schema, own, store=store, cache=cache, root=root))
     progress(len(schemas), len(schemas), "describing")
-    if not any(table.rows for table in written):
+    if not any(table.rows or table.native_rows for table in written):
         raise UsageError(f"the snapshots in {span} hold no rows; there is nothing to release")
     width = settings.collection.window
     configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
@@ -200,7 +200,9 @@ def _build(
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
         files.append(describe_file(root, path, role))
-    manifest = _manifest(info, span, settings, commits, [table for table in written if table.rows], files)
+    manifest = _manifest(
+        info, span, settings, commits, [table for table in written if table.rows or table.native_rows], files
+    )
     (root / MANIFEST).write_bytes(readable_json(manifest))
     listed = [*files, describe_file(root, MANIFEST, "manifest")]
     (root / SUMS).write_text("".join(f"{f.sha256}  {f.path}\n" for f in sorted(listed, key=lambda f: f.path)), "utf-8")
@@ -241,9 +243,9 @@ def _manifest(
         totals=Totals(
             files=len(files),
             bytes=sum(file.bytes for file in files),
-            data_bytes=sum(file.bytes for file in files if file.role == "data"),
-            rows=sum(table.rows for table in tables),
-            series=sum(table.series for table in tables),
+            data_bytes=sum(file.bytes for file in files if file.role in ("data", "native")),
+            rows=sum(table.rows + table.native_rows for table in tables),
+            series=sum(table.all_series for table in tables),
         ),
         files=tuple(sorted(files, key=lambda file: file.path)),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from jobs.release.coverage import CoverageRow, ReleaseCoverage
 from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable
 from schemas.commit import CommitRecord
 from schemas.digest import digest
@@ -42,7 +43,7 @@ def build_facts(
         key_id=newest.key_id,
         policy=policy,
         policy_digest=newest.policy_digest,
-        tables=tuple(_table_facts(table, commits, coverage) for table in tables if table.rows),
+        tables=tuple(_table_facts(table, commits, coverage) for table in tables if table.rows or table.native_rows),
         gaps=coverage.gaps,
         hours=_sum_hours(coverage),
         estimated=sum(row.estimated for row in coverage.rows) / max(1, len(coverage.rows)),
@@ -72,13 +73,10 @@ def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord], coverage:
     return TableFacts(
         schema=table.schema,
         schema_digest=digest(table.schema),
-        rows=table.rows,
-        series=table.series,
-        data_bytes=sum(file.bytes for file in table.files if file.role == "data"),
-        metrics=tuple(
-            _metric_facts(metric, table.metrics.get(metric.name, MetricSums()), own, hours[metric.name])
-            for metric in table.schema.metrics
-        ),
+        rows=table.rows + table.native_rows,
+        series=table.all_series,
+        data_bytes=sum(file.bytes for file in table.files if file.role in ("data", "native")),
+        metrics=tuple(_metric_facts(metric, table, own, hours[metric.name]) for metric in table.schema.metrics),
         entities={name: len(tokens) for name, tokens in sorted(table.entities.items())},
         dropped_labels=tuple(sorted(dropped)),
         outside_vocabulary=dict(sorted(outside.items())),
@@ -86,14 +84,19 @@ def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord], coverage:
 
 
 def _metric_facts(
-    metric: Metric, sums: MetricSums, commits: Sequence[CommitRecord], hours: Sequence[CoverageRow]
+    metric: Metric, table: WrittenTable, commits: Sequence[CommitRecord], hours: Sequence[CoverageRow]
 ) -> MetricFacts:
+    sums = table.metrics.get(metric.name, MetricSums())
+    native = table.native.get(metric.name, NativeSums())
+    skipped: Counter[str] = Counter()
     own = [found for record in commits for found in record.coverage if found.metric == metric.name]
     intervals = Counter(found.interval_ms for found in own if found.interval_ms)
+    for found in own:
+        skipped.update(found.skipped)
     return MetricFacts(
         metric=metric.name,
-        rows=sums.rows,
-        series=len(sums.series),
+        rows=sums.rows + native.rows,
+        series=len(sums.series | native.series),
         minimum=sums.minimum,
         maximum=sums.maximum,
         nulls=sums.nulls,
@@ -103,6 +106,8 @@ def _metric_facts(
         received=sum(hour.received for hour in hours),
         missing=sum(hour.missing for hour in hours),
         reasons=tuple(sorted({hour.reason for hour in hours if hour.reason})),
+        native_rows=native.rows,
+        skipped=dict(sorted(skipped.items())),
     )
 
 
@@ -128,6 +133,8 @@ def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
                         "received": metric.received,
                         "missing": metric.missing,
                         "reasons": list(metric.reasons),
+                        "native_rows": metric.native_rows,
+                        "series_windows_skipped": dict(metric.skipped),
                     }
                     for metric in table.metrics
                 },

@@ -1,7 +1,7 @@
 """What a release says about itself, computed from its data: the one input of card, quality and privacy files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +31,10 @@ class MetricFacts:
     """Raw samples that were expected and not received, summed over hours."""
     reasons: tuple[str, ...]
     """Why hours of this metric are empty or lack data, each once."""
+    native_rows: int = 0
+    """Rows of native histograms among all rows."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Why to how many: series of which nothing is there, once for each window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,11 @@ class ReleaseFacts:
     def rows(self) -> int:
         """All rows."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def native_rows(self) -> int:
+        """Those of them that have a native histogram."""
+        return sum(metric.native_rows for table in self.tables for metric in table.metrics)
 
     @property
     def series(self) -> int:

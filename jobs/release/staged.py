@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -38,15 +39,26 @@ def read_segments(paths: Iterable[Path], table: TableSchema, metric: str) -> Ite
     texts = [field.name for field in wanted if pa.types.is_string(field.type)]
     for path in paths:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
-            groups = [
-                group for group in range(file.num_row_groups) if _metric_of(file.metadata.row_group(group)) == metric
-            ]
+            groups = groups_of(file, metric)
             if not groups:
                 continue
             rows = file.read_row_groups(
                 groups, columns=[name for name in wanted.names if name in file.schema_arrow.names]
             )
         yield _to_segments(rows.unify_dictionaries().combine_chunks(), wanted)
+
+
+def groups_of(file: pq.ParquetFile, metric: str) -> list[int]:
+    """Return the numbers of the row groups that hold a metric."""
+    return [number for number in range(file.num_row_groups) if _metric_of(file.metadata.row_group(number)) == metric]
+
+
+def series_starts(rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where each series begins in sorted rows of one chunk, and how many rows it has: int64 [series]."""
+    series: Any = rows.column("series_id").chunk(0)
+    codes = series.indices.to_numpy()
+    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    return starts, np.diff(starts, append=len(codes))
 
 
 def _metric_of(group: pq.RowGroupMetaData) -> str:
@@ -57,9 +69,7 @@ def _metric_of(group: pq.RowGroupMetaData) -> str:
 
 
 def _to_segments(rows: pa.Table, wanted: pa.Schema) -> Segments:
-    series: Any = rows.column("series_id").chunk(0)
-    codes = series.indices.to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+    starts, lengths = series_starts(rows)
     at: Any = pa.array(starts)
     arrays, fields = [], []
     for field in wanted:
@@ -75,7 +85,7 @@ def _to_segments(rows: pa.Table, wanted: pa.Schema) -> Segments:
     timestamps: Any = rows.column("timestamp").combine_chunks()
     return Segments(
         pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)),
-        np.diff(starts, append=len(codes)),
+        lengths,
         timestamps.cast(pa.int64()).to_numpy(),
         values.to_numpy(zero_copy_only=False),
         values.is_valid().to_numpy(zero_copy_only=False),

@@ -22,11 +22,13 @@ from jobs.parquet import (
     write_table,
 )
 from jobs.release.layout import data_path, series_path
+from jobs.release.native import NativeSums, write_native_day
 from jobs.release.staged import fetch_verified, read_segments
 from jobs.store import Store
 from schemas.arrow import data_schema, series_schema
 from schemas.commit import CommitRecord
 from schemas.manifest import ReleaseFile
+from schemas.native import native_name
 from schemas.table import Metric, TableSchema
 from schemas.windows import from_ms
 
@@ -48,7 +50,7 @@ class MetricSums:
         self.rows += segments.rows
         self.nulls += int(np.count_nonzero(~segments.valid))
         self.nans += int(np.count_nonzero(segments.valid & np.isnan(segments.values)))
-        self.series.update(_texts(segments, "series_id"))
+        self.series.update(_texts(segments.columns, "series_id"))
         if finite.size:
             low, high = float(finite.min()), float(finite.max())
             self.minimum = low if self.minimum is None else min(self.minimum, low)
@@ -62,17 +64,33 @@ class WrittenTable:
     schema: TableSchema
     files: list[ReleaseFile] = field(default_factory=list)
     metrics: dict[str, MetricSums] = field(default_factory=dict)
+    native: dict[str, NativeSums] = field(default_factory=dict)
+    """Of the metrics that have native histograms, these alone."""
     entities: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """All rows that have a value."""
         return sum(sums.rows for sums in self.metrics.values())
 
     @property
+    def native_rows(self) -> int:
+        """All rows that have a native histogram."""
+        return sum(sums.rows for sums in self.native.values())
+
+    @property
     def series(self) -> int:
-        """All series."""
+        """All series that have values."""
         return sum(len(sums.series) for sums in self.metrics.values())
+
+    @property
+    def all_series(self) -> int:
+        """All series, those of both kinds once."""
+        found: dict[str, set[str]] = {name: sums.series for name, sums in self.metrics.items()}
+        return sum(
+            len(found.get(name, set()) | self.native.get(name, NativeSums()).series)
+            for name in {**found, **self.native}
+        )
 
 
 def write_release_table(
@@ -88,7 +106,8 @@ def write_release_table(
         interval_ms = _common_interval(commits, metric.name)
         sums = MetricSums()
         for day, records in sorted(by_day.items()):
-            paths = [fetch_verified(store, file, cache) for record in records for file in record.files]
+            _add_native(written, metric, day, _fetch(records, "native", store, cache), root)
+            paths = _fetch(records, "float", store, cache)
             parts = list(read_segments(paths, schema, metric.name))
             if not parts:
                 continue
@@ -96,15 +115,37 @@ def write_release_table(
             file = _write_data(segments, schema, metric, day, root)
             written.files.append(file)
             sums.add(segments)
-            for column in schema.labels:
-                if column.identity:
-                    written.entities[column.name].update(_texts(segments, column.name))
+            _add_entities(written, segments.columns)
             index.append(_index_series(segments, schema, metric, file.path, interval_ms))
         if sums.rows:
             written.metrics[metric.name] = sums
     if index:
         written.files.append(_write_index(index, schema, root))
     return written
+
+
+def _fetch(records: Sequence[CommitRecord], form: str, store: Store, cache: Path) -> list[Path]:
+    return [fetch_verified(store, file, cache) for record in records for file in record.files if file.form == form]
+
+
+def _add_entities(written: WrittenTable, columns: pa.RecordBatch) -> None:
+    for column in written.schema.labels:
+        if column.identity:
+            written.entities[column.name].update(_texts(columns, column.name))
+
+
+def _add_native(written: WrittenTable, metric: Metric, day: dt.date, paths: Sequence[Path], root: Path) -> None:
+    """Write the native histograms of one metric and day, if there are any."""
+    made = write_native_day(paths, written.schema, metric.name, day, root)
+    if made is None:
+        return
+    facts = {"rows": made.rows, "table": native_name(written.schema.table), "metric": metric.name, "date": day}
+    times = {"min_timestamp": from_ms(made.first_ms), "max_timestamp": from_ms(made.last_ms)}
+    written.files.append(describe_file(root, made.path, "native", **facts, **times))
+    sums = written.native.setdefault(metric.name, NativeSums())
+    sums.rows += made.rows
+    sums.series.update(_texts(made.columns, "series_id"))
+    _add_entities(written, made.columns)
 
 
 def describe_file(root: Path, path: str, role: str, **facts: Any) -> ReleaseFile:  # noqa: ANN401 - the model's fields
@@ -183,8 +224,8 @@ def _write_index(index: Sequence[pa.RecordBatch], schema: TableSchema, root: Pat
     return describe_file(root, path, "series", rows=table.num_rows, table=schema.table)
 
 
-def _texts(segments: Segments, name: str) -> set[str]:
-    return {text for text in segments.columns.column(name).unique().to_pylist() if text is not None}
+def _texts(columns: pa.RecordBatch, name: str) -> set[str]:
+    return {text for text in columns.column(name).unique().to_pylist() if text is not None}
 
 
 def _common_interval(commits: Sequence[CommitRecord], metric: str) -> int | None:

@@ -19,11 +19,12 @@ from anonymize.transform import TableAnonymizer, source_token
 from collector.ahead import read_ahead, read_in_order
 from collector.counts import ReadPlan, Wanted, list_wanted
 from collector.coverage import count_samples
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid
+from collector.native import Block
 from collector.scrapes import ScrapeTimes
 from jobs.snapshot.commits import data_key
 from jobs.snapshot.gaps import MetricFailed
-from jobs.snapshot.runs import RunStart, RunWriter
+from jobs.snapshot.runs import Form, RunStart, RunWriter
 from jobs.snapshot.series import MetricRuns
 from jobs.source import OpenSource, refuse_unframed
 from schemas.commit import CommitFile, MetricCoverage, RawScan
@@ -32,7 +33,7 @@ from schemas.policy import Policy
 from schemas.table import TableSchema
 from schemas.windows import Window
 
-_Piece = tuple[str, SeriesBlock | None]
+_Piece = tuple[str, Block | None]
 
 PROCESS_BYTES: Final = 320 << 20
 """What a process takes beside its reads: the libraries, and the row groups on their way into files."""
@@ -76,6 +77,8 @@ class TableCollector:
     grid: Grid
     frame: IdentityFrame
     scrapes: ScrapeTimes
+    present: frozenset[str] | None = None
+    """Metrics that the source may have in the window; the others are not read. ``None``: nobody can tell."""
     without: Mapping[str, MetricCoverage] = field(default_factory=dict)
     """Metrics that are not read, with the coverage that says why."""
 
@@ -101,7 +104,7 @@ class TableCollector:
                     writer.begin(piece)
                 else:
                     writer.add(piece)
-        files = {path: self._scan(path, rows, raw_values) for path, rows in writer.files.items()}
+        files = {path: self._scan(path, rows, writer.forms[path], raw_values) for path, rows in writer.files.items()}
         coverage = sorted((*coverage, *self.without.values()), key=lambda entry: entry.metric)
         return StagedTable(self.table, source_token(self.pseudonymizer, name), files, tuple(coverage))
 
@@ -111,6 +114,10 @@ class TableCollector:
         """Yield the sorted runs of all metrics; note every raw value seen, and how each metric ended."""
         listed = list_wanted(self.table, self.source.matchers)
         wanted = {each.metric: each for each in listed if each.metric not in self.without}
+        if self.present is not None:
+            for name in wanted.keys() - self.present:
+                coverage.append(MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes).coverage())
+                del wanted[name]
         with closing(self._read_metrics(tuple(wanted.values()))) as pieces:
             for name, group in groupby(pieces, key=lambda piece: piece[0]):
                 runs = MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes)
@@ -151,7 +158,7 @@ class TableCollector:
     def _names_hosts(self) -> bool:
         return any(column.identity and self.policy.domains[column.identity].unmatched for column in self.table.labels)
 
-    def _scan(self, path: Path, rows: int, raw_values: set[str]) -> CommitFile:
+    def _scan(self, path: Path, rows: int, form: Form, raw_values: set[str]) -> CommitFile:
         """Hash a finished file and search it for every raw value, as it lies on the disk."""
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
@@ -161,9 +168,9 @@ class TableCollector:
             place=f"staged file of table {self.table.table}",
             names=(path.name, key.rpartition("/")[2]),
             raw_values=raw_values,
-            grammar=build_grammar(self.table, self.policy),
+            grammar=build_grammar(self.table, self.policy, native=form == "native"),
         )
         if findings:
             raise PrivacyError(f"{findings[0]}; {len(findings)} findings in all; nothing of it was committed")
         scan = RawScan(searched=len(raw_values), hits=0)
-        return CommitFile(path=key, sha256=sha256, bytes=len(content), rows=rows, raw_scan=scan)
+        return CommitFile(path=key, sha256=sha256, bytes=len(content), rows=rows, raw_scan=scan, form=form)

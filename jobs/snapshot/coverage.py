@@ -10,7 +10,7 @@ from collector.grid import Grid, Samples
 from collector.kernels.stats import EXPECTED, HELD, HOUR_COLUMNS, RECEIVED
 from collector.scrapes import FAILED, SCRAPE_MADE, SUCCEEDED, UNSEEN, ScrapeTimes
 from schemas.commit import HourCoverage, MetricCoverage
-from schemas.coverage import TARGET_ABSENT, HourReason
+from schemas.coverage import TARGET_ABSENT, UNKNOWN_FORM, HourReason
 from schemas.hours import cut_at_hours
 from schemas.windows import from_ms
 
@@ -31,21 +31,35 @@ class CoverageCounter:
         self._series_of = np.zeros(scrapes.targets, dtype=np.int64)
         self._intervals: Counter[int] = Counter()
         self._estimated = False
+        self._native = 0
+        self._skipped: Counter[str] = Counter()
 
     def add(self, samples: Samples, targets: npt.NDArray[np.int32]) -> None:
         """Count some series, decoded by the schedule of the same scrapes; ``targets`` (int32 [series]) are theirs."""
-        alive = samples.lengths > 0
+        self.add_points(samples.timestamps, samples.hours)
+        self.add_series(samples.lengths > 0, samples.intervals, targets)
+
+    def add_points(self, timestamps: Ints, hours: Ints, *, native: bool = False) -> None:
+        """Count what some series have, hour by hour; ``hours`` is that of ``collector.grid.Samples``."""
+        self._points += count_in_hours(timestamps, self._bounds)
+        self._hours += hours
+        self._native += len(timestamps) if native else 0
+
+    def add_series(self, alive: npt.NDArray[np.bool_], own_intervals: Ints, targets: npt.NDArray[np.int32]) -> None:
+        """Count some series, each once; those are ``alive`` that have something. All are [series]."""
         self._series += int(np.count_nonzero(alive))
-        self._points += count_in_hours(samples.timestamps, self._bounds)
-        self._hours += samples.hours
         known = targets[alive & (targets >= 0)]
         self._series_of += np.bincount(known, minlength=len(self._series_of))
         # grid points don't tell an interval, the target does; -1, unknown, is the last
         of_targets = np.append(self._scrapes.intervals, 0)[targets]
-        intervals = np.where(samples.intervals > 0, samples.intervals, of_targets)
+        intervals = np.where(own_intervals > 0, own_intervals, of_targets)
         # scrapes jitter by milliseconds, intervals are whole seconds
         found, counts = np.unique((intervals + 500) // 1000 * 1000, return_counts=True)
         self._intervals.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+
+    def skip(self, reasons: Mapping[str, int]) -> None:
+        """Count series of which nothing can be kept, by reason."""
+        self._skipped.update(reasons)
 
     def estimate(self, received: Ints) -> None:
         """Take the samples received (int64 [hours]) from elsewhere: the series added are known by grid points only."""
@@ -67,6 +81,8 @@ class CoverageCounter:
             reason=None if self._series else reason,
             series=self._series,
             rows=int(self._points.sum()),
+            native_rows=self._native,
+            skipped=dict(sorted(self._skipped.items())),
             interval_ms=common[0][0] if common else None,
             hours=hours,
             dropped_labels=tuple(sorted(dropped_labels)),
@@ -90,6 +106,8 @@ class CoverageCounter:
         if expected or received:
             failed = 0 if metric in SCRAPE_MADE else int(lost[FAILED])  # a failed scrape is what such a metric tells
             reason = explain_loss(max(0, expected - received), unseen=int(lost[UNSEEN]), failed=failed)
+        elif self._skipped:
+            reason = UNKNOWN_FORM
         else:
             reason = explain_absence(own if own.any() else by_target.sum(axis=0))
         return counted.model_copy(

@@ -223,18 +223,21 @@ class _Run:
         try:
             frame = self.source.read_frame(grid)
             scrapes = self.source.read_scrapes(grid)
+            present = self.source.metric_names(grid)
         except SourceError as error:
             if self._is_lost(window):
                 unknown = no_scrapes(grid)
                 for table in tables:
                     without = {each.name: leave_out(each.name, window, NO_IDENTITIES) for each in table.metrics}
-                    self._collect_table(table, window, grid, IdentityFrame(), unknown, key, pseudonymizer, without)
+                    self._collect_table(
+                        table, window, grid, IdentityFrame(), unknown, None, key, pseudonymizer, without
+                    )
             else:
                 self._fail(window, "all tables", error)
         else:
             for table in tables:
                 self.timing.check()
-                self._collect_table(table, window, grid, frame, scrapes, key, pseudonymizer, {})
+                self._collect_table(table, window, grid, frame, scrapes, present, key, pseudonymizer, {})
         self.result.windows += self.result.commits > before
         self.dead_windows = 0 if self.result.commits > before else self.dead_windows + 1
         if self.dead_windows >= _DEAD_WINDOWS:
@@ -260,13 +263,14 @@ class _Run:
         grid: Grid,
         frame: IdentityFrame,
         scrapes: ScrapeTimes,
+        present: frozenset[str] | None,
         key: PseudonymKey,
         pseudonymizer: Pseudonymizer,
         without: dict[str, MetricCoverage],
     ) -> None:
         """Collect and commit a table, but for the metrics ``without``; those that fail join them at the last chance."""
         collector = TableCollector(
-            self.source, table, self.policy, pseudonymizer, window, grid, frame, scrapes, without
+            self.source, table, self.policy, pseudonymizer, window, grid, frame, scrapes, present, without
         )
         with _private_folder(self.settings.work_dir) as folder:
             try:
@@ -288,7 +292,9 @@ class _Run:
                 self._count(staged, window)
                 return
         # the rows of a metric that broke off are in the files already: only a new beginning leaves it out
-        self._collect_table(table, window, grid, frame, scrapes, key, pseudonymizer, {**without, gap.metric: gap})
+        self._collect_table(
+            table, window, grid, frame, scrapes, present, key, pseudonymizer, {**without, gap.metric: gap}
+        )
 
     def _count(self, staged: StagedTable, window: Window) -> None:
         table = staged.table.table

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,23 +11,32 @@ import pyarrow.parquet as pq
 
 from jobs.parquet import PLAIN, STAGED_LEVEL, choose_value_encoding, open_staged_writer
 from schemas.arrow import staged_schema
+from schemas.native import staged_native_schema
 from schemas.table import TableSchema
 
 GROUP_ROWS: Final = 250_000
 """Nobody looks for one series in a staged file: large row groups are quicker to write and to search."""
 FILE_ROWS: Final = 4_000_000
 """A file ends when the next run may not fit: about 10 MB."""
+NATIVE_FILE_ROWS: Final = 400_000
+"""The same for native histograms."""
+Form = Literal["float", "native"]
 _FEW_ROWS: Final = 1_000
 """So few values are not worth a try of every encoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """A sorted run of up to so many rows of one metric begins; ``encoding`` fits its values."""
+    """A sorted run of up to so many rows of one metric begins; ``encoding`` fits its values, if it has floats."""
 
     metric: str
     most_rows: int
-    encoding: str
+    encoding: str | None
+
+    @property
+    def form(self) -> Form:
+        """What the rows hold."""
+        return "float" if self.encoding else "native"
 
 
 def begin_run(metric: str, *, most_rows: int, values: npt.NDArray[np.float64]) -> RunStart:
@@ -45,10 +54,11 @@ class RunWriter:
 
     def __init__(self, folder: Path, table: TableSchema, *, file_rows: int = FILE_ROWS) -> None:
         self.files: dict[Path, int] = {}
+        self.forms: dict[Path, Form] = {}
         self._folder = folder
-        self._schema = staged_schema(table)
-        self._file_rows = file_rows
-        self._open: dict[str, _OpenFile] = {}
+        self._schemas: dict[Form, pa.Schema] = {"float": staged_schema(table), "native": staged_native_schema(table)}
+        self._file_rows: dict[Form, int] = {"float": file_rows, "native": min(file_rows, NATIVE_FILE_ROWS)}
+        self._open: dict[str | None, _OpenFile] = {}
         self._current: _OpenFile | None = None
 
     def __enter__(self) -> Self:
@@ -63,13 +73,14 @@ class RunWriter:
         """Begin a sorted run; metrics come in the order of their names."""
         file = self._open.get(run.encoding)
         # two runs of one metric are not one sorted run
-        if file and (run.metric == file.metric or self.files[file.path] + run.most_rows > self._file_rows):
+        if file and (run.metric == file.metric or self.files[file.path] + run.most_rows > self._file_rows[run.form]):
             file.writer.close()
             file = None
         if file is None:
             path = self._folder / f"run-{len(self.files)}.parquet"
-            self.files[path] = 0
-            file = _OpenFile(path, open_staged_writer(path, self._schema, value_encoding=run.encoding))
+            self.files[path], self.forms[path] = 0, run.form
+            writer = open_staged_writer(path, self._schemas[run.form], value_encoding=run.encoding)
+            file = _OpenFile(path, writer)
             self._open[run.encoding] = file
         file.metric = run.metric
         self._current = file

@@ -1,6 +1,6 @@
 """What an object is served with, told from its key alone. Pure.
 
-Nobody can call back what a cache has, only bound for how long it may answer: docs/adr tells why so.
+Nobody can call back what a cache has, only bound for how long it may answer: docs/adr/0015 tells more.
 """
 
 from pathlib import PurePosixPath

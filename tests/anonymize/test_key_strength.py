@@ -32,6 +32,8 @@ MADE_UP = {
     "a German passphrase": "schöne Grüße aus Köln, Straße 1".encode()[:32].ljust(32, b"!"),
     "a passphrase in Latin-1": "schöne Grüße aus Köln, Straße 12".encode("latin-1"),
     "a passphrase in UTF-16": "correct horse ba".encode("utf-16-le"),
+    "a longer passphrase in Latin-1": "Bäcker Öfen 1742: Zürich xQvwPjM".encode("latin-1"),
+    "several scripts": "Ωμέγα k3y→Жук№7¿qД".encode(),
     "Cyrillic": "пароль пароль".encode().ljust(32, b"x")[:32],
     "SHA-256 of nothing": hashlib.sha256(b"").digest(),
     "SHA-256 of a word and a newline": hashlib.sha256(b"opspub\n").digest(),

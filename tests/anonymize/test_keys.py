@@ -333,6 +333,17 @@ def test_no_new_key_reaches_into_the_time_of_a_destroyed_one(tmp_path: Path) -> 
     assert path.read_bytes() == before
 
 
+def test_the_epoch_of_a_destroyed_key_is_not_cut_short(tmp_path: Path) -> None:
+    gone = {name: value for name, value in an_entry().items() if name != "secret"}
+    path = write_ring(tmp_path / "ring", gone | {"valid_to": NEW_YEAR, "destroyed": NEW_YEAR})
+
+    with pytest.raises(PrivacyError, match=r"the epochs of k_0123456789abcdef and k_.* overlap"):
+        add_key(path, now=NOW, valid_from=datetime(2026, 12, 1, tzinfo=UTC))
+
+    add_key(path, now=NOW, valid_from=datetime(2027, 6, 1, tzinfo=UTC))
+    assert [entry.valid_to for entry in read_ring(path).keys] == [datetime(2027, 1, 1, tzinfo=UTC), None]
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hypothesis import strategies as st
 
 from collector.grid import Grid, SeriesBlock
+from collector.native import Block
 from tests.prometheus.wire import Samples
 
 STALE: Final = 0x7FF0000000000002
@@ -144,11 +145,12 @@ def from_matrix(matrix: Iterable[Mapping[str, Any]]) -> Vectors:
     }
 
 
-def from_blocks(blocks: Iterable[SeriesBlock], grid: Grid, *, without: Iterable[str] = ()) -> Vectors:
+def from_blocks(blocks: Iterable[Block], grid: Grid, *, without: Iterable[str] = ()) -> Vectors:
     """Return the collector's blocks in the common form; ``without`` are labels that the server adds."""
     dropped = set(without)
     found: Vectors = {}
     for block in blocks:
+        assert isinstance(block, SeriesBlock)
         rows = np.arange(len(block), dtype=np.int64)[::-1]  # any order may be asked for
         samples = block.decode(rows)
         ends = np.cumsum(samples.lengths)

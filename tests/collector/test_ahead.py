@@ -104,7 +104,7 @@ def test_an_error_comes_in_its_place_and_ends_the_reads_behind_it() -> None:
         finally:
             closed.set()
 
-    found = []
+    found: list[int] = []
     with pytest.raises(SourceError, match="cut"):
         found += read_in_order([lambda: iter([1, 2]), failing, endless], at_once=3)
     assert closed.is_set()

@@ -22,7 +22,8 @@ from tests.prometheus.server import EXTERNAL_LABELS, RealPrometheus
 from tests.prometheus.wire import Samples
 
 MINUTE: Final = 60_000
-END: Final = (int(time.time() * 1000) - 20 * MINUTE) // HOUR_MS * HOUR_MS  # noqa: TID251 - the server takes only the last 30 h
+NOW: Final = int(time.time() * 1000)  # noqa: TID251 - the server takes only the last 30 h
+END: Final = (NOW - 20 * MINUTE) // (2 * HOUR_MS) * 2 * HOUR_MS  # where windows of two hours end, too
 START: Final = END - 2 * HOUR_MS
 ONE: Final = 0x3FF0000000000000
 STALE: Final = 0x7FF0000000000002

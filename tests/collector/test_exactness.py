@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.connection import Access, Connection
-from collector.grid import Grid
+from collector.grid import Grid, SeriesBlock
 from collector.kernels.stats import RECEIVED
 from collector.promql import Matcher, quote
 from collector.reader import Reader, choose_reader
@@ -84,6 +84,7 @@ def test_every_sample_of_a_window_is_counted_once(prometheus: RealPrometheus) ->
         found: Counter[str] = Counter(dict.fromkeys(wanted, 0))
         for first, last in pairwise(bounds):
             for block in reader.read(metric, (), _grid(prometheus, first, last, 30 * SECOND)):
+                assert isinstance(block, SeriesBlock)
                 for row, labels in enumerate(block.labels):
                     found[labels["case"]] += int(block.decode(np.array([row])).hours[0, RECEIVED])
         assert found == wanted

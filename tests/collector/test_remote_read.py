@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
+import numpy as np
 import pytest
 
 from collector import remote_read
 from collector.connection import Access, Connection
 from collector.grid import Grid, SeriesBlock
 from collector.grid import Samples as GridSamples
+from collector.native import NativeBlock
 from collector.promql import Matcher
 from collector.reader import choose_reader
 from collector.remote_pb2 import Chunk, ChunkedReadResponse
 from collector.remote_read import NotServed, join_series
 from schemas.errors import SourceError
 from tests.collector.effort import FULL
+from tests.collector.gorilla import encode_chunk
+from tests.collector.histogram_chunks import Histogram
+from tests.collector.histogram_chunks import encode_chunk as encode_histograms
 from tests.collector.hostile import to_bits
 from tests.collector.misbehaving import Answer, build_frame, frame, serve, streamed
 from tests.prometheus.wire import Samples
@@ -74,8 +80,6 @@ def test_an_answer_without_series_gives_no_block() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (streamed(build_frame(({}, [(0, 1)]), kind=Chunk.HISTOGRAM)), "native histogram chunks; wanted float samples"),
-        (streamed(build_frame(({}, [(0, 1)]), kind=Chunk.UNKNOWN)), "wanted float samples"),
         (streamed(frame(b"\xff\xff\xff")), "good checksum is not a ChunkedReadResponse"),
         (streamed(build_frame(({}, [(0, 1)]))[:-1]), "ended 1 bytes before the end of a frame"),
         (streamed(build_frame(({}, [(0, 1)])), missing=10), "the connection to .* broke"),
@@ -122,12 +126,16 @@ def test_bent_chunks_end_in_an_error_or_in_a_block() -> None:
         for _ in bodies:
             try:
                 read = remote_read.read_series(connection, "made_up", (), GRID)
-                blocks = [(block, block.decode_all()) for block in read]
+                blocks = list(read)
+                floats = [(block, block.decode_all()) for block in blocks if isinstance(block, SeriesBlock)]
+                for block in blocks:
+                    if isinstance(block, NativeBlock):  # one bit decides of what kind a chunk is
+                        list(block.decode(np.arange(len(block))))
             except SourceError:
                 ends.append(False)
             else:
-                assert all(len(block) <= len(samples.lengths) for block, samples in blocks)
-                assert all((samples.lengths <= GRID.points).all() for _, samples in blocks)
+                assert all(len(block) <= len(samples.lengths) for block, samples in floats)
+                assert all((samples.lengths <= GRID.points).all() for _, samples in floats)
                 ends.append(True)
 
     assert 0 < sum(ends) < len(ends)
@@ -145,11 +153,47 @@ def test_auto_falls_back_to_the_query_api_only_where_remote_read_is_not_served()
         choose_reader(Connection(Access(server.url, retries=0)), "auto", now_ms=0)
 
 
+def test_series_with_native_histograms_come_in_blocks_of_their_own() -> None:
+    """One that has floats too is in a block of either kind; one of an unknown kind must not pass for one of floats."""
+    floats = (Chunk.XOR, encode_chunk(_samples(0, 3)))
+    histograms = (Chunk.HISTOGRAM, encode_histograms([(5 * STEP, Histogram({1: 2})), (6 * STEP, Histogram({1: 3}))]))
+    kinds: dict[str, list[tuple[Any, bytes]]] = {
+        "floats": [floats],
+        "both": [floats, histograms],
+        "histograms": [histograms],
+        "unknown": [(9, b"?" * 9)],
+    }
+    message = ChunkedReadResponse()
+    for name, chunks in kinds.items():
+        series = message.chunked_series.add()
+        series.labels.add(name="kind", value=name)
+        for kind, data in chunks:
+            series.chunks.add(type=kind, data=data)
+
+    with serve(streamed(frame(message.SerializeToString()))) as server:
+        blocks = list(remote_read.read_series(Connection(Access(server.url)), "made_up", (), GRID))
+
+    assert [[labels["kind"] for labels in block.labels] for block in blocks] == [
+        ["floats"],
+        ["both"],
+        ["both", "histograms", "unknown"],
+    ]
+    plain, mixed, native = blocks
+    assert isinstance(plain, SeriesBlock)
+    assert isinstance(mixed, SeriesBlock)
+    assert isinstance(native, NativeBlock)
+    (decoded,) = native.decode(np.arange(3))
+    assert plain.decode_all().timestamps.tolist() == [n * STEP for n in range(10)]
+    assert mixed.decode_all().timestamps.tolist() == [n * STEP for n in range(5)]
+    assert decoded.timestamps.tolist() == [n * STEP for n in range(5, 10)] * 2
+    assert (decoded.lengths.tolist(), sum(decoded.skipped.values())) == ([5, 5, 0], 1)
+
+
 def _read(answer: Answer) -> list[tuple[SeriesBlock, GridSamples]]:
     with serve(answer) as server:
         connection = Connection(Access(server.url, timeout_seconds=1.0, retries=0))
         blocks = list(remote_read.read_series(connection, "made_up", [Matcher("team", "=", SECRET)], GRID))
-    return [(block, block.decode_all()) for block in blocks]
+    return [(block, block.decode_all()) for block in blocks if isinstance(block, SeriesBlock)]
 
 
 def _samples(first: int, last: int) -> Samples:

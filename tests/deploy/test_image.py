@@ -12,8 +12,11 @@ DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
 STEPS = [line.split(maxsplit=1) for line in TEXT.splitlines() if line.strip() and not line.startswith(("#", " "))]
 PROBE = """
+import numpy as np
+
 from collector.coverage import decode_up
 from collector.grid import Grid
+from collector.native import NativeGatherer
 from collector.remote_pb2 import Chunk
 from collector.remote_read import Gatherer
 
@@ -22,6 +25,11 @@ for raw in (False, True):
     gatherer = Gatherer(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True, raw=raw), "probe")
     gatherer.add((("pod", "a"),), [chunk])
     assert gatherer.take().decode_all().lengths.tolist() == [1 if raw else 2]
+    natives = NativeGatherer(Grid(0, 60_000, 30_000, 300_000, lookback_includes_edge=True, raw=raw), "probe")
+    natives.add((("pod", "a"),), [(2, bytes.fromhex("00010074462223ff0000000000000880"))])
+    assert [len(block) for block in natives.take().decode(np.arange(1))] == [1 if raw else 2]
+    natives.add((("pod", "a"),), [(1, chunk.data)])
+    assert natives.take().floats().decode_all().lengths.tolist() == [1 if raw else 2]
 assert decode_up("probe", [((), [chunk])]).times.tolist() == [0]
 """
 
@@ -80,7 +88,7 @@ def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
     """The warm-up must compile for the very types that a read has, or every pod compiles again."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}  # noqa: TID251 - a child's
 
-    subprocess.run([sys.executable, DEPLOY / "warm_kernels.py"], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "collector.warm"], env=environment, check=True)
     compiled = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")}
     subprocess.run([sys.executable, "-c", PROBE], env=environment, check=True)
 

@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.publish.catalog import CATALOG, INDEX, build_catalog, rebuild_catalog
+from jobs.publish.catalog import (
+    CATALOG,
+    INDEX,
+    announce_retraction,
+    build_catalog,
+    read_manifests,
+    rebuild_catalog,
+)
 from jobs.store.folder import FolderStore
 from schemas.digest import readable_json
 from schemas.manifest import Manifest, ReleaseInfo, Retraction, Totals
@@ -86,3 +93,40 @@ def test_a_lost_update_heals_at_the_next_publish(tmp_path: Path) -> None:
     store.put(CATALOG, readable_json(build_catalog({"2026.11.0": (a_manifest("2026.11.0"), "0")}, {})))
 
     assert rebuild_catalog(store).latest == "2026.11.1"
+
+
+def a_store_with(folder: Path, *versions: str) -> FolderStore:
+    store = FolderStore(folder)
+    for version in versions:
+        store.put(f"releases/{version}/manifest.json", readable_json(a_manifest(version)))
+    return store
+
+
+def test_readers_learn_of_a_retraction_before_its_tombstone_is_there(tmp_path: Path) -> None:
+    """Catalog first: the moment in which somebody still begins to download is as short as can be."""
+    store = a_store_with(tmp_path, "2026.11.0", "2026.11.1")
+    rebuild_catalog(store)
+
+    catalog = announce_retraction(store, a_retraction("2026.11.1"))
+
+    assert [entry.status for entry in catalog.releases] == ["published", "retracted"]
+    assert catalog.latest == "2026.11.0"
+    assert store.get(CATALOG) == readable_json(catalog)
+    assert not list(store.list("retractions/"))
+
+
+def test_a_retracted_release_whose_files_are_still_there_is_not_published(tmp_path: Path) -> None:
+    """Its retraction died half-way: nothing is to be built upon it, nor compared with it."""
+    store = a_store_with(tmp_path, "2026.11.0", "2026.11.1")
+    store.put("retractions/2026.11.1.json", readable_json(a_retraction("2026.11.1")))
+
+    assert list(read_manifests(store)) == ["2026.11.0"]
+    assert rebuild_catalog(store).latest == "2026.11.0"
+
+
+def test_the_damaged_manifest_of_a_retracted_release_stops_nobody(tmp_path: Path) -> None:
+    store = a_store_with(tmp_path, "2026.11.0")
+    store.put("releases/2026.11.1/manifest.json", b"{")
+    store.put("retractions/2026.11.1.json", readable_json(a_retraction("2026.11.1")))
+
+    assert [entry.status for entry in rebuild_catalog(store).releases] == ["published", "retracted"]

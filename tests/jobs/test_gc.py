@@ -18,8 +18,9 @@ from jobs.config import Settings
 from jobs.gc import Orphan, orphan_facts, render_orphans, run_gc
 from jobs.publish.verify import run_verify
 from jobs.snapshot.commits import commit, data_key, put_files
-from jobs.store import WholeStore, open_store
+from jobs.store import Remains, WholeStore, open_store
 from jobs.store.folder import FolderStore
+from jobs.store.s3 import S3Store
 from schemas.commit import CommitFile, CommitRecord, RawScan, ReadInfo, Span
 from schemas.errors import StoreError, UsageError
 from schemas.windows import Window
@@ -314,8 +315,9 @@ def in_buckets(folder: Path, place: BucketPlace) -> Settings:
 
 @pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
 def test_a_bucket_is_cleaned_of_uploads_and_of_every_version_of_an_orphan(
-    bucket_place: BucketPlace, tmp_path: Path, versioned: bool
+    bucket_place: BucketPlace, tmp_path: Path, versioned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Markers last: without its marker, a version that was deleted before would be an object again."""
     if versioned:
         bucket_place.keep_versions()
     bucket_place.prefix = ""
@@ -335,8 +337,17 @@ def test_a_bucket_is_cleaned_of_uploads_and_of_every_version_of_an_orphan(
     assert clean(settings, grace=HOUR) == []
     time.sleep(2.2)
 
+    kinds: list[str] = []
+    erase = S3Store.erase
+
+    def erase_and_note(self: S3Store, remains: Remains) -> None:
+        erase(self, remains)
+        kinds.extend([remains.kind] * remains.key.startswith(hidden.path))
+
+    monkeypatch.setattr(S3Store, "erase", erase_and_note)
     removed = clean(settings, grace=SECOND)
 
+    assert kinds == (["old version", "delete marker"] if versioned else [])
     expected = {f"staging/{orphan.path}"} | ({f"staging/{hidden.path}"} if versioned else set())
     uploads = {"staging/data/a", "staging/commits/b", "public/releases/2026.11.0/c"}
     gone = set(held) - set(bucket_place.hidden_names())

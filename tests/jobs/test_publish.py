@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from jobs.kept import record_destruction
 from jobs.publish.built import approve
 from jobs.publish.catalog import CATALOG
 from jobs.publish.run import run_publish
 from jobs.release.audited import AuditFinding
 from jobs.store.folder import FolderStore
+from schemas.destruction import KeyDestruction
 from schemas.errors import PrivacyError, StoreError, UsageError
 from tests.jobs.audited import CONTENTS, NOW, VERSION, a_clock, publisher_settings, write_audited
 
@@ -177,6 +179,18 @@ def test_two_different_people_must_have_approved_exactly_these_bytes(tmp_path: P
     approvals = [json.loads(path.read_text()) for path in sorted(folder.glob("approval-*.json"))]
     assert [approval["approver"] for approval in approvals] == ["alice", "carol"]
     assert {approval["manifest_sha256"] for approval in approvals} == {hashlib.sha256(content).hexdigest()}
+
+
+def test_a_key_that_is_gone_already_is_attested_beside_the_release(tmp_path: Path) -> None:
+    """Readers may know that nobody can test guesses any more, whenever it was published."""
+    settings = publisher_settings(tmp_path)
+    write_audited(settings, key_id="k_gone")
+    record = KeyDestruction(key_id="k_gone", valid_from=None, valid_to=NOW, destroyed=NOW, snapshots=1, gaps=())
+    record_destruction(FolderStore(tmp_path / "staging"), record)
+
+    run_publish(settings, VERSION, clock=a_clock())
+
+    assert f"attestations/{VERSION}/key-destroyed.json" in public_keys(tmp_path)
 
 
 def test_one_approval_under_two_names_of_a_file_is_refused(tmp_path: Path) -> None:

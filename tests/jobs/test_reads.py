@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from collector import remote_read
 from demo.errors import DemoError
 from demo.packages import find_programs
 from demo.servers import find_free_port, start_prometheus
@@ -23,6 +24,7 @@ from jobs.snapshot.run import run_snapshot
 from jobs.store import open_store
 from schemas.commit import CommitRecord
 from schemas.errors import PrivacyError, UsageError
+from schemas.registry import find_table
 from schemas.windows import Window
 from tests.jobs.bench import KEY
 from tests.prometheus.server import CONFIG, RealPrometheus
@@ -140,6 +142,30 @@ def test_raw_timestamps_want_remote_read(pair: list[RealPrometheus], end: dateti
 
     with pytest.raises(UsageError, match=r"wanted source\.read: remote-read"):
         _collect(raw, end)
+
+
+def test_metrics_that_the_server_does_not_have_are_not_asked_for(
+    pair: list[RealPrometheus], end: datetime, tmp_path: Path
+) -> None:
+    """Most of the tables' metrics are absent from any one cluster; a request for each would be most of a run."""
+    asked: list[str] = []
+    settings = _settings(tmp_path, pair[0].url)
+    read = remote_read.read_series
+
+    def listen(connection: Any, metric: str, *rest: Any) -> Any:  # noqa: ANN401 - handed on
+        asked.append(metric)
+        return read(connection, metric, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote_read, "read_series", listen)
+        record = _collect(settings, end)
+
+    entries = {metric.metric: metric for metric in record.coverage}
+    declared = {metric.name for metric in find_table("container").metrics}
+    assert set(entries) == declared
+    assert {CPU, MEMORY, RSS} <= set(asked)
+    assert "container_network_receive_bytes_total" in declared - set(asked)
+    assert (entries["container_network_receive_bytes_total"].status, entries[CPU].status) == ("empty", "complete")
 
 
 def _series(name: str, end: datetime) -> Iterator[tuple[dict[str, str], list[tuple[int, int]]]]:

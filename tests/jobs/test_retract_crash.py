@@ -12,8 +12,9 @@ from jobs.publish.catalog import CATALOG
 from jobs.publish.retract import refuse_unfinished
 from jobs.publish.run import run_publish
 from jobs.publish.verify import run_verify
-from jobs.store import open_store
+from jobs.store import Remains, open_store
 from jobs.store.folder import FolderStore
+from jobs.store.s3 import S3Store
 from schemas.errors import StoreError, UsageError
 from tests.jobs.audited import VERSION, a_clock, publisher_settings, write_audited
 from tests.jobs.withdrawn import (
@@ -74,6 +75,25 @@ def test_killed_at_any_store_call_on_a_bucket_the_next_run_finishes(
     assert at > 15
 
 
+def test_nothing_comes_back_to_sight_while_versions_are_removed(
+    gateway: Gateway, bucket_place: BucketPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deleted object is hidden by a marker; taken away first, it would uncover what lies below."""
+    settings = publish_two(in_bucket(tmp_path, a_public_bucket(gateway)))
+    seen: list[list[str]] = []
+    erase = S3Store.erase
+
+    def erase_and_look(self: S3Store, remains: Remains) -> None:
+        erase(self, remains)
+        seen.append(list(self.list(PREFIX)))
+
+    monkeypatch.setattr(S3Store, "erase", erase_and_look)
+    withdraw(settings)
+
+    assert len(seen) == 2 * FILES
+    assert not any(seen)
+
+
 def killed_at(settings: Settings, at: int, moment: Moment, monkeypatch: pytest.MonkeyPatch) -> bool:
     def open_killing(url: str, *, endpoint_url: str | None = None) -> KillingStore:
         return KillingStore(open_store(url, endpoint_url=endpoint_url), at=at, moment=moment)
@@ -86,6 +106,8 @@ def killed_at(settings: Settings, at: int, moment: Moment, monkeypatch: pytest.M
 def assert_consistent(settings: Settings) -> None:
     """Whoever reads now is told the truth: a release that is listed as published is whole."""
     store = public_of(settings)
+    left = list(store.list(PREFIX))
+    assert not left or f"{PREFIX}manifest.json" in left  # it tells the next run, on any machine, what to ask for
     catalog = json.loads(store.get(CATALOG) or b"")
     status = {entry["version"]: entry["status"] for entry in catalog["releases"]}
     if status[VERSION] == "published":

@@ -176,3 +176,13 @@ def test_every_class_is_used_and_tells_what_it_means() -> None:
     used = {group.class_ for exporter in catalogue.exporters.values() for group in exporter.labels}
 
     assert used == set(catalogue.classes)
+
+
+def test_the_documentation_says_of_each_class_as_what_it_may_leave() -> None:
+    words = {"vocabulary": "a word of a vocabulary", "number": "a number", "pseudonym": "a pseudonym"}
+    page = (ROOT / "docs/policy.md").read_text("utf-8")
+
+    for name, each in read_label_classes().classes.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+        told = row.rstrip("| ").rpartition("| ")[2]
+        assert told == (", ".join(words[way] for way in each.leaves_as) or "not at all")

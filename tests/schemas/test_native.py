@@ -12,7 +12,8 @@ import pytest
 
 from schemas.arrow import data_schema
 from schemas.native import VALUE_COLUMNS, native_name, native_schema, staged_native_schema
-from tests.schemas.builders import a_column, a_metric, a_table
+from schemas.table import LabelColumn
+from tests.schemas.builders import a_column, a_table
 
 ROW = {
     "timestamp": 1_795_460_400_000,
@@ -48,13 +49,15 @@ def test_only_labels_may_be_null() -> None:
     assert [field.name for field in native_schema(a_table()) if field.nullable] == ["room", "oven", "mode"]
 
 
-@pytest.mark.parametrize("name", ["schema", "sum", "count", "positive_spans"])
+@pytest.mark.parametrize("name", sorted(VALUE_COLUMNS))
 def test_a_label_with_the_name_of_a_field_is_refused(name: str) -> None:
-    labels = [a_column("room", identity="room"), a_column(name, vocabulary="modes")]
-    table = a_table(labels=labels, sort_key=["room"], metrics=[a_metric("oven_heat_celsius", labels=["room", name])])
+    with pytest.raises(ValueError, match=f"column {name}: the format itself takes that name"):
+        LabelColumn.model_validate(a_column(name, vocabulary="modes"))
 
-    with pytest.raises(ValueError, match=rf"oven: native histograms have columns \['{name}'\]"):
-        native_schema(table)
+
+def test_a_table_with_the_name_of_anothers_native_histograms_is_refused() -> None:
+    with pytest.raises(ValueError, match="names that end in _nh are those of native histograms"):
+        a_table(table="oven_nh")
 
 
 def test_a_file_is_read_back_by_the_readers_that_people_use(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What goes wrong on the way to a real S3 server ends exactly, or clearly: never with other bytes."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobs.store import WholeStore, hash_object, open_store
+from jobs.store.s3 import S3Store
 from schemas.errors import StoreError
 from tests.store.places import BucketPlace
 from tests.store.s3_proxy import Fault, S3Proxy, cut_upload, flip, flip_upload, lose, refuse, s3_proxy, truncate
@@ -104,6 +107,25 @@ def test_a_flipped_bit_of_a_write_is_refused_by_the_server(
         spoilt.put("a/x", CONTENT)
 
     assert bucket_place.open().get("a/x") is None
+
+
+def test_a_file_that_changes_while_it_is_written_is_refused_by_the_server(
+    bucket_place: BucketPlace, tmp_path: Path
+) -> None:
+    """Between looking at a file and sending it somebody may write to it; over TLS nothing else would notice."""
+    source = tmp_path / "x"
+    source.write_bytes(CONTENT)
+
+    class Slow(S3Store):
+        def _put(self, key: str, content: bytes | Path, md5: str, **condition: Any) -> None:  # noqa: ANN401
+            source.write_bytes(CONTENT[::-1])
+            super()._put(key, content, md5, **condition)
+
+    store = Slow(bucket_place.bucket, bucket_place.prefix, endpoint_url=bucket_place.endpoint_url)
+    with pytest.raises(StoreError, match="the server answered BadDigest; the bytes changed on the way, or while they"):
+        store.put_new("a/x", source, sha256=hashlib.sha256(CONTENT).hexdigest())
+
+    assert not bucket_place.raw_names()
 
 
 def test_a_truncated_file_is_fetched_again(

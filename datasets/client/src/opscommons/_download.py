@@ -86,9 +86,12 @@ def plan_download(
         if table not in release.tables:
             raise UnknownTable(table, known=release.tables, where=f"release {release.version}")
     for metric in chosen_metrics or ():
-        if metric not in release.metrics():
-            raise UnknownMetric(metric, known=release.metrics(), where=f"release {release.version}")
-    data = release.data_files(metrics=chosen_metrics, tables=chosen_tables, span=parse_span(start, end))
+        known = (*release.metrics(), *release.native_metrics())
+        if metric not in known:
+            raise UnknownMetric(metric, known=known, where=f"release {release.version}")
+    span = parse_span(start, end)
+    data = release.data_files(metrics=chosen_metrics, tables=chosen_tables, span=span)
+    data += release.data_files(metrics=chosen_metrics, tables=chosen_tables, span=span, native=True)
     if not data:
         raise BadRequest(
             f"release {release.version} has no such data in that span;"

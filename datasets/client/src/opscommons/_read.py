@@ -38,9 +38,10 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def all_columns(schemas: Sequence[pa.Schema], *, metric: bool) -> tuple[str, ...]:
-    """Return every column of these tables: metric, timestamp, series_id, the labels, value."""
+    """Return every column of these tables: metric, timestamp, series_id, the labels, value or the histogram's."""
     labels = dict.fromkeys(name for schema in schemas for name in schema.names if name not in FIRST + LAST)
-    return (*(("metric",) if metric else ()), *FIRST, *labels, *LAST)
+    last = [name for name in LAST if any(name in schema.names for schema in schemas)]
+    return (*(("metric",) if metric else ()), *FIRST, *labels, *last)
 
 
 def read_samples(

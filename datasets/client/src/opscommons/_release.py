@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from opscommons._cache import Cache
 from opscommons._documents import Manifest, ReleaseFile
-from opscommons._errors import CorruptFile, MissingFile, NotARelease, UnknownMetric, UnknownTable
+from opscommons._errors import BadRequest, CorruptFile, MissingFile, NotARelease, UnknownMetric, UnknownTable
 from opscommons._instants import Instant, parse_span
 from opscommons._places import Place
 from opscommons._select import choose_data_files
@@ -75,6 +75,12 @@ class Release:
         chosen = [entry for entry in self.manifest.tables if table in (None, entry.table)]
         return tuple(dict.fromkeys(metric for entry in chosen for metric in entry.metrics))
 
+    def native_metrics(self, table: str | None = None) -> tuple[str, ...]:
+        """Return the names of the metrics that have native histograms, in one table or in any."""
+        self._check_table(table)
+        files = self.data_files(metrics=None, tables=None if table is None else [table], native=True)
+        return tuple(dict.fromkeys(file.metric for file in files if file.metric))
+
     @property
     def card(self) -> str:
         """The dataset card: what the data are, how they were made, what they must not be used for."""
@@ -100,6 +106,7 @@ class Release:
         columns: Columns | None = None,
         rate: bool = False,
         table: str | None = None,
+        native: bool = False,
     ) -> Selection:
         """Choose samples without reading any; the result gives them as Arrow, pandas, Polars or DuckDB.
 
@@ -111,14 +118,18 @@ class Release:
             columns: the columns wanted, in this order; without it all.
             rate: counters and histograms as per-second rates between consecutive points of a series.
             table: only this table, should a metric be in several.
+            native: the native histograms of the metrics, in the place of their values.
 
         """
         self._check_table(table)
         names = as_names(metrics)
-        known = self.metrics(table)
+        if native and rate:
+            raise BadRequest("native histograms have no rate; take the difference of their counts")
+        known = self.native_metrics(table) if native else self.metrics(table)
         for name in names:
             if name not in known:
                 where_not = f"release {self.version}" + (f", table {table}" if table else "")
+                where_not += ", native histograms" if native else ""
                 raise UnknownMetric(name, known=known, where=where_not)
         return Selection(
             release=self,
@@ -129,6 +140,7 @@ class Release:
             where=dict(where or {}),
             columns=None if columns is None else as_names(columns),
             rate=rate,
+            native=native,
         )
 
     def load(
@@ -142,12 +154,15 @@ class Release:
         layout: Literal["long", "wide"] = "long",
         rate: bool = False,
         table: str | None = None,
+        native: bool = False,
     ) -> "pd.DataFrame":
         """Return samples as a pandas DataFrame: ``select(...)`` with the same arguments, then ``.pandas(layout)``.
 
         ``long`` has one row per sample; ``wide`` has timestamps as index and one column per series.
         """
-        chosen = self.select(metrics, start=start, end=end, where=where, columns=columns, rate=rate, table=table)
+        chosen = self.select(
+            metrics, start=start, end=end, where=where, columns=columns, rate=rate, table=table, native=native
+        )
         return chosen.pandas(layout=layout)
 
     def download(
@@ -176,9 +191,10 @@ class Release:
         metrics: Sequence[str] | None,
         tables: Sequence[str] | None,
         span: tuple[int | None, int | None] = (None, None),
+        native: bool = False,
     ) -> tuple[ReleaseFile, ...]:
         """Return the data files that may hold such samples, by what the manifest says of them."""
-        return choose_data_files(self.manifest.files, metrics=metrics, tables=tables, span=span)
+        return choose_data_files(self.manifest.files, metrics=metrics, tables=tables, span=span, native=native)
 
     def local_paths(self, files: Sequence[ReleaseFile]) -> list[Path]:
         """Return where the files lie on this machine: in place if the release does, else verified in the cache."""

@@ -15,16 +15,27 @@ def choose_data_files(
     metrics: Sequence[str] | None,
     tables: Sequence[str] | None,
     span: Span = (None, None),
+    native: bool = False,
 ) -> tuple[ReleaseFile, ...]:
-    """Return the data files of these metrics and tables (``None``: all) that overlap the half-open span."""
+    """Return the data files of these metrics and tables (``None``: all) that overlap the half-open span.
+
+    ``native`` chooses those of native histograms instead of those of values.
+    """
+    role = "native" if native else "data"
     return tuple(
         file
         for file in files
-        if file.role == "data"
+        if file.role == role
         and (metrics is None or file.metric in metrics)
-        and (tables is None or file.table in tables)
+        and (tables is None or table_of(file) in tables)
         and overlaps(file.min_timestamp, file.max_timestamp, span)
     )
+
+
+def table_of(file: ReleaseFile) -> str:
+    """Return the table that a data file belongs to; native histograms lie in ``<table>_nh``."""
+    table = file.table or ""
+    return table.removesuffix("_nh") if file.role == "native" else table
 
 
 def overlaps(first: datetime | None, last: datetime | None, span: Span) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from opscommons._documents import ReleaseFile
 from opscommons._errors import BadRequest, CorruptFile, UnknownColumn
 from opscommons._fetch import is_intact
-from opscommons._select import Span
+from opscommons._select import Span, table_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,12 +49,13 @@ class Selection:
     where: Where
     columns: tuple[str, ...] | None
     rate: bool
+    native: bool = False
 
     @property
     def files(self) -> tuple[ReleaseFile, ...]:
         """The data files that will be read."""
         tables = None if self.table is None else [self.table]
-        return self.release.data_files(metrics=self.metrics, tables=tables, span=self.span)
+        return self.release.data_files(metrics=self.metrics, tables=tables, span=self.span, native=self.native)
 
     @property
     def bytes(self) -> int:
@@ -77,6 +78,8 @@ class Selection:
             return long_frame(self.arrow())
         if layout != "wide":
             raise BadRequest(f"layout is {layout!r}, wanted 'long' or 'wide'")
+        if self.native:
+            raise BadRequest("native histograms have no wide layout: a histogram is more than one number")
         heads = [name for name in self.columns or () if name not in ("timestamp", "value", "metric", "series_id")]
         return wide_frame(self._read(("metric", "timestamp", "series_id", *heads, "value")), heads=heads)
 
@@ -112,7 +115,7 @@ class Selection:
         parts: list[pa.Table] = []
         for metric in self.metrics:
             for table, files in by_table.items():
-                if metric not in self.release.metrics(table):
+                if metric not in self._metrics_of(table):
                     continue
                 chosen = [file for file in files if file.metric == metric]
                 try:
@@ -140,15 +143,18 @@ class Selection:
         """Return the files to read by table; a table with a metric but without a file in the span has none."""
         tables = [self.table] if self.table else self.release.tables
         found: dict[str, list[ReleaseFile]] = {
-            table: [] for table in tables if set(self.metrics) & set(self.release.metrics(table))
+            table: [] for table in tables if set(self.metrics) & set(self._metrics_of(table))
         }
         for file in self.files:
-            found.setdefault(file.table or "", []).append(file)
+            found.setdefault(table_of(file), []).append(file)
         return found
+
+    def _metrics_of(self, table: str) -> tuple[str, ...]:
+        return self.release.native_metrics(table) if self.native else self.release.metrics(table)
 
     def _path_for_schema(self, table: str, files: Sequence[ReleaseFile]) -> Path:
         """Return the smallest file that shows the columns: a misspelt column should not cost a download."""
-        candidates = files or self.release.data_files(metrics=None, tables=[table])
+        candidates = files or self.release.data_files(metrics=None, tables=[table], native=self.native)
         smallest = min(candidates, key=lambda file: file.bytes, default=None)
         if smallest is None:
             raise BadRequest(f"table {table} of release {self.release.version} has no data files")
