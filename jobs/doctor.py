@@ -1,6 +1,5 @@
 """Look at everything a run needs, one by one, and say how to mend what is wrong."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,8 +9,8 @@ from collector.promql import render_selector
 from jobs.config import Settings
 from jobs.snapshot.run import choose_tables
 from jobs.source import OpenSource, open_source
-from jobs.store import open_store
-from schemas.errors import PrivacyError, PublisherError, SourceError, StoreError
+from jobs.store import open_store, refuse_unguarded
+from schemas.errors import PrivacyError, PublisherError, SourceError
 from schemas.registry import read_policy
 from schemas.windows import format_duration, snap_outward, to_ms
 
@@ -50,7 +49,7 @@ def _checks(settings: Settings, now: datetime) -> Iterator[Check]:
     for place, url in enumerate(settings.source.replicas, 1):
         yield _run(f"replica{place}", lambda url=url: _look_at_replica(settings, url, now))  # type: ignore[misc] # bound on purpose
     for name, url in (("staging", settings.staging), ("public", settings.public)):
-        yield _run(name, lambda url=url: _probe_store(settings, url))  # type: ignore[misc] # bound on purpose
+        yield _run(name, lambda url=url: _probe_store(settings, url, now))  # type: ignore[misc] # bound on purpose
     yield _run("key", lambda: _check_key(settings, now))
     yield _run("policy", lambda: _check_policy(settings))
 
@@ -91,17 +90,11 @@ def _compare_clocks(source: OpenSource, now: datetime) -> str:
     return f"within {max(1, round(skew.total_seconds()))} s of the server's"
 
 
-def _probe_store(settings: Settings, url: str) -> str:
-    """Write a small object twice: the second conditional write must be refused, or two runs could both commit."""
+def _probe_store(settings: Settings, url: str, now: datetime) -> str:
+    """Try the rights that a run needs, and that the second of two conditional writes is refused."""
     store = open_store(url, endpoint_url=settings.s3_endpoint_url)
-    key = f"probe/{secrets.token_hex(8)}"
-    first = store.put_new(key, b"1")
-    try:
-        second = store.put_new(key, b"2")
-    finally:
-        store.delete(key)
-    if not first or second:
-        raise StoreError(f"{store.url} ignores If-None-Match: two runs could commit one window; use another server")
+    refuse_unguarded(store)
+    next(iter(store.survey("probe/", now=now)), None)  # what retract and gc need: versions and uploads can be listed
     return f"{store.url} is writable and refuses a second conditional write"
 
 

@@ -20,6 +20,7 @@ from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, Tabl
 from jobs.release.picture import draw_coverage
 from jobs.release.snippets import SNIPPETS, fill_client_snippet
 from schemas.coverage import REASONS
+from schemas.native import native_name
 from schemas.policy import Domain
 from schemas.windows import format_duration
 
@@ -44,7 +45,8 @@ _SIZE_CATEGORIES: Final = (
 
 def render_card(facts: ReleaseFacts) -> str:
     """Return the README.md of a release."""
-    example = max(facts.tables, key=lambda table: table.rows, default=None)
+    with_values = [table for table in facts.tables if table.rows > table.native_rows]
+    example = max(with_values, key=lambda table: table.rows - table.native_rows, default=None)
     return (
         _environment()
         .get_template("card.md.j2")
@@ -78,6 +80,8 @@ def build_front_matter(facts: ReleaseFacts) -> dict[str, Any]:
     named = {} if known.hugging_face != "other" else {"license_name": known.spdx, "license_link": "LICENSE"}
     tags = ["timeseries", "aiops", "observability", "prometheus", "pseudonymised", f"{facts.provenance}-data"]
     tables = [table.schema for table in facts.tables]
+    names = [table.schema.table for table in facts.tables if table.rows > table.native_rows]
+    names += [native_name(table.schema.table) for table in facts.tables if table.native_rows]
     return {
         "license": known.hugging_face,
         **named,
@@ -88,9 +92,7 @@ def build_front_matter(facts: ReleaseFacts) -> dict[str, Any]:
         "task_categories": ["time-series-forecasting"],
         "task_ids": ["univariate-time-series-forecasting", "multivariate-time-series-forecasting"],
         "tags": [*tags, *sorted({schema.family for schema in tables})],
-        "configs": [
-            {"config_name": schema.table, "data_files": f"data/{schema.table}/**/*.parquet"} for schema in tables
-        ],
+        "configs": [{"config_name": name, "data_files": f"data/{name}/**/*.parquet"} for name in names],
     }
 
 

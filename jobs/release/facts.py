@@ -52,6 +52,11 @@ class TableFacts:
     dropped_labels: tuple[str, ...]
     outside_vocabulary: Mapping[str, int]
 
+    @property
+    def native_rows(self) -> int:
+        """Rows of native histograms among all rows."""
+        return sum(metric.native_rows for metric in self.metrics)
+
 
 ALL_METRICS: Final = "all metrics"
 
@@ -110,7 +115,7 @@ class ReleaseFacts:
     @property
     def native_rows(self) -> int:
         """Those of them that have a native histogram."""
-        return sum(metric.native_rows for table in self.tables for metric in table.metrics)
+        return sum(table.native_rows for table in self.tables)
 
     @property
     def series(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from jobs.config import Collection
-from jobs.store import Store
+from jobs.store import Store, refuse_unguarded
 from schemas.commit import CommitRecord, StoreDescription
 from schemas.digest import readable_json
 from schemas.errors import CommitConflict, StoreError, UsageError
@@ -37,8 +37,13 @@ def wanted_description(collection: Collection) -> StoreDescription:
 
 
 def ensure_description(store: Store, wanted: StoreDescription) -> None:
-    """Describe a new store, or raise ``UsageError`` when it was made with another window, step or lookback."""
-    if not store.put_new(_DESCRIPTION, readable_json(wanted)):
+    """Describe a new store, or raise ``UsageError`` when it was made with another window, step or lookback.
+
+    A store in which the second writer would win, too, is refused: there every run believes that the store is new.
+    """
+    if store.put_new(_DESCRIPTION, readable_json(wanted)):
+        refuse_unguarded(store)
+    else:
         check_description(store, wanted)
 
 
@@ -80,9 +85,13 @@ def read_commits(store: Store, source: str, span: Window | None = None) -> Itera
 
 
 def put_files(store: Store, files: dict[str, Path]) -> None:
-    """Write staged files under their content names; one that is there already is the same."""
+    """Write staged files under their content names; one that is there already is the same.
+
+    It is written again, so that it is young: clean-up may be about to remove what a run left that died long ago.
+    """
     for key, path in files.items():
-        store.put_new(key, path)
+        if not store.put_new(key, path):
+            store.put(key, path)
 
 
 def commit(store: Store, record: CommitRecord) -> None:

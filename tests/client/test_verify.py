@@ -30,7 +30,7 @@ def test_a_citation_is_compared(planted: Planted) -> None:
     other = release.verify(manifest_sha256="0" * 64)
     assert not other.ok
     assert kinds(other) == {"manifest.json": "cited"}
-    assert other.proven == "not consistent with its manifest"
+    assert other.proven == "consistent with its manifest; but the manifest found differs from the cited digest"
 
 
 def test_all_problems_are_found_in_one_run(planted: Planted) -> None:

@@ -11,6 +11,9 @@ from demo.errors import DemoError
 from demo.packages import find_programs
 from demo.servers import Server, find_free_port, start_prometheus
 from tests.jobs.bench import Bench
+from tests.jobs.native import native_end, native_server
+
+__all__ = ["native_end", "native_server"]
 
 REPOSITORY = Path(__file__).parents[2]
 SCRAPES_ITSELF = """

@@ -1,5 +1,6 @@
 """The one write that makes a window exist: it happens once, whatever becomes of its answer."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from jobs.snapshot.commits import (
     put_files,
     read_commits,
 )
+from jobs.store.folder import FolderStore
 from schemas.commit import CommitRecord, ReadInfo, Span, StoreDescription
 from schemas.errors import CommitConflict, StoreError, UsageError
 from schemas.table import TableSchema
@@ -251,3 +253,34 @@ def test_files_that_are_there_already_are_left_as_they_are(tmp_path: Path) -> No
         put_files(store, {"data/lab/node/v1/20261101T000000Z/0123456789abcdef.parquet": path})
 
     assert list(store.objects.values()) == [b"content"]
+
+
+class CarelessStore(MemoryStore):
+    """A server that ignores ``If-None-Match``: everybody wins."""
+
+    def put_new(self, key: str, content: bytes | Path) -> bool:
+        self.put(key, content)
+        return True
+
+
+def test_a_store_in_which_everybody_wins_is_refused_by_every_run() -> None:
+    """Two runs would both commit a window; the second run must not take the first one's description for a good sign."""
+    store = CarelessStore()
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="ignores If-None-Match"):
+            ensure_description(store, a_description())
+
+
+def test_a_file_that_is_there_already_becomes_young(tmp_path: Path) -> None:
+    """Clean-up takes what is old and has no commit; this file is about to have one."""
+    store = FolderStore(tmp_path / "staging")
+    (tmp_path / "run-0.parquet").write_bytes(b"1")
+    files = {"data/lab/node/v1/20261101T000000Z/0123456789abcdef.parquet": tmp_path / "run-0.parquet"}
+    put_files(store, files)
+    staged = tmp_path / "staging" / next(iter(files))
+    os.utime(staged, (0, 0))
+
+    put_files(store, files)
+
+    assert staged.stat().st_mtime > 0

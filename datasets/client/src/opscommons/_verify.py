@@ -53,13 +53,17 @@ class Verification:
     @property
     def proven(self) -> str:
         """What may be said of the release now."""
-        if not self.ok:
+        if any(problem.kind != "cited" for problem in self.problems):
             return "not consistent with its manifest"
         said = "consistent with its manifest"
         if self.not_downloaded:
             said = f"what was downloaded is {said} ({self.not_downloaded} files were not asked for)"
-        if self.matches_cited:
-            said += ", and matches the cited manifest"
+        if self.matches_cited is not None:
+            said += (
+                ", and matches the cited manifest"
+                if self.matches_cited
+                else "; but the manifest found differs from the cited digest"
+            )
         return said
 
 
