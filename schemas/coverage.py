@@ -8,6 +8,7 @@ TARGET_ABSENT: Final = "target absent"
 SCRAPE_INCOMPLETE: Final = "scrape incomplete"
 UNKNOWN_FORM: Final = "in a form that is not known"
 NOT_COLLECTED: Final = "not collected"
+KEY_DESTROYED: Final = "key destroyed"
 
 HourReason = Literal["source down", "target down", "target absent", "scrape incomplete", "in a form that is not known"]
 """What the scrapes of an hour and its series tell."""
@@ -24,7 +25,7 @@ REASONS: Final = {
     NOT_COLLECTED: "no run collected the window, or part of the hour",
     "suppressed": "too few entities share a value: publishing it could point at one",
     "not in schema": "the table's schema of that time did not have the metric",
-    "key destroyed": "the key of that time was destroyed before the window was collected",
+    KEY_DESTROYED: "the key of that time was destroyed before the window was collected",
     "no series in this window": "nothing came; the window was committed before reasons were told apart (format 1.0)",
 }
 """Every reason, with its meaning for people."""

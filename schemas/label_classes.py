@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.registry import _read_model  # the one door to YAML
+from schemas.registry import read_model
 from schemas.table import LabelColumn, Metric, Sentence, TableSchema
 
 LABEL_CLASSES: Final = Path(__file__).parent / "label_classes.yaml"
@@ -87,7 +87,7 @@ class LabelCatalogue(_Strict):
 @cache
 def read_label_classes() -> LabelCatalogue:
     """Return the shipped catalogue."""
-    return _read_model(LABEL_CLASSES, LabelCatalogue)
+    return read_model(LABEL_CLASSES, LabelCatalogue)
 
 
 def way_of(column: LabelColumn) -> Way:

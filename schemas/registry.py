@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from schemas.errors import UsageError
+from schemas.errors import PrivacyError, PublisherError, UsageError
 from schemas.policy import Policy
 from schemas.table import TableSchema
 
@@ -20,22 +20,25 @@ LOCK = Path(__file__).parent / "tables.lock"
 
 def read_table(path: Path) -> TableSchema:
     """Read one version of one table; raise ``UsageError`` that names file and field."""
-    schema = _read_model(path, TableSchema)
+    schema = read_model(path, TableSchema)
     if path.name != (wanted := f"{schema.table}_v{schema.version}.yaml"):
         raise UsageError(f"{path.name} holds table {schema.table} {schema.version}; name the file {wanted}")
     return schema
 
 
 def read_policy(name_or_path: str | Path) -> Policy:
-    """Read a policy: the shipped one of that name, or the file at that path."""
+    """Read a policy: the shipped one of that name, or the file at that path.
+
+    Raise ``PrivacyError`` for one that is missing or does not hold together: without a policy nothing may leave.
+    """
     shipped = POLICIES / f"{name_or_path}.yaml"
     path = shipped if shipped.is_file() else Path(name_or_path)
     if not path.is_file():
-        raise UsageError(
+        raise PrivacyError(
             f"found no policy {str(name_or_path)!r}; wanted the path of a policy file, or one of "
             + ", ".join(sorted(shipped.stem for shipped in POLICIES.glob("*.yaml")))
         )
-    return _read_model(path, Policy)
+    return read_model(path, Policy, refusal=PrivacyError)
 
 
 @cache
@@ -74,13 +77,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _read_model(path: Path, model: type[_Model]) -> _Model:
+def read_model(path: Path, model: type[_Model], *, refusal: type[PublisherError] = UsageError) -> _Model:
+    """Read a YAML file of ours; raise ``refusal``, which names file and field, for one that is something else."""
     try:
         content: Any = yaml.load(path.read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
         return model.model_validate(content)
     except yaml.YAMLError as error:
-        raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+        raise refusal(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageError(f"{path.name}: {place}: {first['msg']} ({error.error_count()} problems in all)") from error
+        raise refusal(f"{path.name}: {place}: {first['msg']} ({error.error_count()} problems in all)") from error

@@ -64,6 +64,7 @@ def run_publish(
     written += public.put_new(prefix + MANIFEST, release.content)
     stamp = {"published": clock().isoformat(), "manifest_sha256": release.manifest_sha256}
     public.put_new(f"attestations/{version}/published.json", canonical_json(stamp) + b"\n")
+    attest_destroyed_key(settings, version, manifest.key_id)
     catalog = rebuild_catalog(public)
     still_wanted()
     progress(len(hashes), len(hashes), "done")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobs.config import Settings
+from jobs.kept import windows_given_up
 from jobs.parquet import write_table
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
@@ -174,7 +175,8 @@ def _build(
     configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
     ordered = [schema for _, schema in sorted({**configured, **schemas}.items())]
     info = ReleaseInfo(version=version, **settings.release.model_dump())
-    coverage = cover_release(commits, ordered, span, width)
+    given_up = windows_given_up(store, settings.source.name, width)
+    coverage = cover_release(commits, ordered, span, width, given_up)
     facts = build_facts(
         info,
         span,

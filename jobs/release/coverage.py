@@ -6,10 +6,11 @@ before and after them expect on average.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow as pa
 from jobs.release.facts import ALL_METRICS, Gap
 from schemas.arrow import COVERAGE_SCHEMA
 from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, MetricStatus
-from schemas.coverage import NOT_COLLECTED, REASONS, SOURCE_DOWN, TARGET_ABSENT, TARGET_DOWN
+from schemas.coverage import KEY_DESTROYED, NOT_COLLECTED, REASONS, SOURCE_DOWN, TARGET_ABSENT, TARGET_DOWN
 from schemas.hours import HOUR_MS, cut_at_hours
 from schemas.table import TableSchema
 from schemas.windows import Window, from_ms, to_ms, windows_between
@@ -65,9 +66,16 @@ class ReleaseCoverage:
 
 
 def cover_release(
-    commits: Sequence[CommitRecord], schemas: Sequence[TableSchema], span: Window, width: timedelta
+    commits: Sequence[CommitRecord],
+    schemas: Sequence[TableSchema],
+    span: Window,
+    width: timedelta,
+    given_up: Mapping[str, Collection[Window]] = MappingProxyType({}),
 ) -> ReleaseCoverage:
-    """Return the coverage of every metric of ``schemas`` in ``span``; windows shorter than an hour are summed."""
+    """Return the coverage of every metric of ``schemas`` in ``span``; windows shorter than an hour are summed.
+
+    ``given_up`` holds for each table the windows that went with a destroyed key.
+    """
     token = commits[0].source_token
     windows: dict[_Key, dict[Window, MetricCoverage]] = defaultdict(dict)
     for record in commits:
@@ -80,12 +88,16 @@ def cover_release(
         for name in sorted({metric.name for metric in schema.metrics} | _names_of(windows, token, schema.table)):
             key = (token, schema.table, name)
             found = _keep_target_down(windows.get(key, {}))
-            filled = _fill_missing(found, planned, metric=name)
+            filled = _fill_missing(found, planned, metric=name, gone=given_up.get(schema.table, ()))
             rows += _sum_by_hours(key, filled)
             gaps += _find_gaps(schema.table, name, {window: filled[window] for window in found})
         done = {record.window.window for record in commits if record.table == schema.table}
-        missing = [window for window in planned if window not in done]
-        gaps += [Gap(schema.table, ALL_METRICS, start, end, NOT_COLLECTED) for start, end in _joined(missing)]
+        gone = given_up.get(schema.table, ())
+        for reason, missing in (
+            (NOT_COLLECTED, [window for window in planned if window not in done and window not in gone]),
+            (KEY_DESTROYED, [window for window in planned if window not in done and window in gone]),
+        ):
+            gaps += [Gap(schema.table, ALL_METRICS, start, end, reason) for start, end in _joined(missing)]
     return ReleaseCoverage(
         tuple(sorted(rows, key=lambda row: (row.source, row.table, row.metric, row.hour))),
         tuple(sorted(gaps, key=lambda gap: (gap.table, gap.metric, gap.start))),
@@ -118,7 +130,7 @@ def _keep_target_down(windows: Mapping[Window, MetricCoverage]) -> dict[Window, 
 
 
 def _fill_missing(
-    windows: Mapping[Window, MetricCoverage], planned: Sequence[Window], *, metric: str
+    windows: Mapping[Window, MetricCoverage], planned: Sequence[Window], *, metric: str, gone: Collection[Window]
 ) -> dict[Window, MetricCoverage]:
     """Return every planned window, with an expectation where nobody looked or nothing could be read."""
     told = {window: each for window, each in windows.items() if not _is_blind(each)}
@@ -133,7 +145,7 @@ def _fill_missing(
         share = sum(beside) / len(beside) if beside else 0.0
         known = filled.get(window)
         status: MetricStatus = known.status if known else "failed"
-        reason = known.reason if known else NOT_COLLECTED
+        reason = known.reason if known else KEY_DESTROYED if window in gone else NOT_COLLECTED
         filled[window] = MetricCoverage(
             metric=metric, status=status, reason=reason, hours=tuple(_spread(window, share))
         )

@@ -106,7 +106,7 @@ class CoverageCounter:
         if expected or received:
             failed = 0 if metric in SCRAPE_MADE else int(lost[FAILED])  # a failed scrape is what such a metric tells
             reason = explain_loss(max(0, expected - received), unseen=int(lost[UNSEEN]), failed=failed)
-        elif False:
+        elif self._skipped:
             reason = UNKNOWN_FORM
         else:
             reason = explain_absence(own if own.any() else by_target.sum(axis=0))

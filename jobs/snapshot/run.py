@@ -19,6 +19,7 @@ from collector.pace import Timing
 from collector.plan import is_last_chance, plan_windows, time_to_heal
 from collector.scrapes import ScrapeTimes, no_scrapes
 from jobs.config import Settings
+from jobs.kept import keep_policy, windows_given_up
 from jobs.snapshot.collect import StagedTable, TableCollector
 from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
 from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
@@ -90,12 +91,17 @@ def plan_snapshot(
     now: datetime,
     span: Window | None = None,
 ) -> SnapshotPlan:
-    """Return what is due: all settled windows without a commit, or those of ``span``, snapped outward."""
+    """Return what is due: all settled windows without a commit, or those of ``span``, snapped outward.
+
+    Windows that were given up with their key are due no more; a ``span`` that names them asks for what cannot be.
+    """
     collection = settings.collection
     width_ms = span_ms(collection.window)
+    given_up = {} if span else windows_given_up(store, settings.source.name, collection.window)
     due: dict[Window, list[TableSchema]] = {}
     for table in tables:
         committed = committed_windows(store, settings.source.name, table, width_ms)
+        committed |= given_up.get(table.table, frozenset())
         windows = plan_windows(
             committed=committed,
             oldest=oldest,
@@ -167,6 +173,8 @@ def _take_snapshot(
     started = clock()
     tables = choose_tables(settings, only)
     policy = read_policy(settings.privacy.policy)
+    if problems := [problem for table in tables for problem in policy.check_table(table)]:
+        raise PrivacyError(f"{problems[0]} ({len(problems)} problems in all); see 'opspub policy lint'")
     ring = read_ring(settings.privacy.key_file)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     source = open_source(settings, now=started, timing=timing)
@@ -174,6 +182,8 @@ def _take_snapshot(
     ensure_description(store, wanted_description(settings.collection))
     plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
     result.due = plan.commits
+    if plan.windows:
+        keep_policy(store, policy)
     run = _Run(settings, source, store, policy, ring, clock, secrets.token_hex(16), timing, result)
     run.heals_for = time_to_heal(
         retention=source.server.retention, max_catch_up=settings.collection.max_catch_up, span=span
@@ -208,7 +218,11 @@ class _Run:
 
         Raise ``DeadlineReached`` when the time is up before the last of them.
         """
-        key = self.ring.key_for(window)
+        try:
+            key = self.ring.key_for(window)
+        except PrivacyError as error:  # destroyed, or not made yet: the other windows have theirs
+            self._fail(window, "all tables", error)
+            return
         collection = self.settings.collection
         grid = make_grid(
             window,

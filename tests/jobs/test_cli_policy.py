@@ -167,7 +167,7 @@ def test_the_configured_policy_is_compared_with_the_last_release(bench: Bench, p
 @pytest.mark.parametrize(
     ("older", "code", "told"),
     [
-        ("lax", 2, "found no policy 'lax'; wanted the path of a policy file, or one of default"),
+        ("lax", 5, "found no policy 'lax'; wanted the path of a policy file, or one of default"),
         ("2031.1.0", 2, "wanted a whole release, or a policy"),
         ("staging", 2, "found no staging/manifest.json; wanted a whole release, or a policy"),
     ],

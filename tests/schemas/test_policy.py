@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.digest import digest
-from schemas.errors import UsageError
+from schemas.errors import PrivacyError
 from schemas.policy import OTHER
 from schemas.registry import read_policy
 from tests.schemas.builders import a_column, a_metric, a_policy, a_table
@@ -148,10 +148,10 @@ def test_a_second_domain_of_one_name_does_not_replace_the_first_unseen(tmp_path:
     path = tmp_path / "mine.yaml"
     path.write_text("policy: mine\nversion: 1\ndomains:\n  pod: {prefix: a}\n  pod: {prefix: b}\n")
 
-    with pytest.raises(UsageError, match=r"^mine\.yaml is not YAML: found the key 'pod' twice"):
+    with pytest.raises(PrivacyError, match=r"^mine\.yaml is not YAML: found the key 'pod' twice"):
         read_policy(path)
 
 
 def test_an_unknown_policy_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"found no policy 'lax'; wanted .*, or one of default"):
+    with pytest.raises(PrivacyError, match=r"found no policy 'lax'; wanted .*, or one of default"):
         read_policy("lax")
