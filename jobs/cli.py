@@ -87,9 +87,11 @@ def snapshot(
     context: typer.Context, start: Start = None, end: End = None, table: Tables = None, as_json: Json = False
 ) -> None:
     """Collect the due windows, or those of a span, into staging."""
+    from jobs.lean import leave_pandas_out
     from jobs.signals import told_to_stop
     from jobs.snapshot.run import run_snapshot
 
+    leave_pandas_out()
     settings = settings_of(context)
     began = read_stopwatch()
     with show_progress() as progress, told_to_stop() as stopped:
@@ -119,8 +121,10 @@ def serve(
 ) -> None:
     """Take a snapshot whenever a window has settled, until told to stop; serve /metrics and /healthz."""
     from jobs.health import Health
+    from jobs.lean import leave_pandas_out
     from jobs.scheduler import Service
 
+    leave_pandas_out()
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
         raise UsageError(f"found --listen {listen}; wanted host:port, such as 0.0.0.0:9464")
