@@ -97,10 +97,12 @@ class QueryApi:
             raise self.strange("labels")
         return names
 
-    def metric_names(self, *, start_ms: int, end_ms: int) -> frozenset[str]:
-        """Return the names of all metrics that may have samples in a span, and perhaps of some that have none."""
-        params = {"start": start_ms / 1000, "end": end_ms / 1000}
-        names = self._connection.get_json("/api/v1/label/__name__/values", params)
+    def metric_names(self) -> frozenset[str]:
+        """Return the names of all metrics that a Prometheus has, whenever their samples are.
+
+        It is asked for no span: samples that came out of order are left out of one, though they are there.
+        """
+        names = self._connection.get_json("/api/v1/label/__name__/values")
         if not isinstance(names, list):
             raise self.strange("label values")
         return frozenset(names)

@@ -66,15 +66,16 @@ class OpenSource:
         blocks = self.reader.read(FRAME_METRIC, self.matchers, grid)
         return build_frame(labels for block in blocks for labels in block.labels)
 
-    def metric_names(self, grid: Grid) -> frozenset[str] | None:
-        """Return the metrics that any replica may have in one window, or ``None`` where that cannot be told.
+    def metric_names(self) -> frozenset[str] | None:
+        """Return the metrics that any replica has, or ``None`` where that cannot be told.
 
         What is not among them need not be asked for: most of the tables' metrics are absent from any one cluster.
         """
+        if self.reader.path != "remote-read":
+            return None  # a gateway may answer for the last hours only
         try:
-            span = {"start_ms": grid.start_ms - grid.lookback_ms, "end_ms": grid.end_ms}
-            return frozenset().union(*(api.metric_names(**span) for api in self.reader.apis))
-        except SourceError:  # a gateway may refuse it, or know only a part
+            return frozenset().union(*(api.metric_names() for api in self.reader.apis))
+        except SourceError:
             return None
 
     def read_scrapes(self, grid: Grid) -> ScrapeTimes:

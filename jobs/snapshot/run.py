@@ -237,7 +237,7 @@ class _Run:
         try:
             frame = self.source.read_frame(grid)
             scrapes = self.source.read_scrapes(grid)
-            present = self.source.metric_names(grid)
+            present = self.source.metric_names()
         except SourceError as error:
             if self._is_lost(window):
                 unknown = no_scrapes(grid)

@@ -187,9 +187,9 @@ class Lab:
             assert self._committed(record, metric) == truth
 
     def assert_only_whole_windows(self) -> None:
-        """Assert that nothing lies in the store but its description, commits, and the files that these name."""
+        """Assert that nothing lies in the store but its description, policies, commits, and what these name."""
         staging = self.folder / "staging"
-        named = {"store.json"}
+        named = {"store.json", *(path.relative_to(staging).as_posix() for path in staging.glob("policies/*.json"))}
         for path in staging.glob("commits/**/*.json"):
             named |= {path.relative_to(staging).as_posix()}
             named |= {file["path"] for file in json.loads(path.read_text())["files"]}
