@@ -12,6 +12,7 @@ from benchmarks.generate import Stretch
 from benchmarks.measure import What
 from benchmarks.series import PEER_SHAPE
 from benchmarks.served import Served, serve_generated
+from tests.collector.effort import FULL
 from tests.prometheus.server import RealPrometheus
 
 MOST: Final = 1.25
@@ -27,6 +28,7 @@ def served(prometheus: RealPrometheus, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
+@pytest.mark.skipif(not FULL, reason="half a minute of measuring: make test-full")
 @pytest.mark.parametrize(
     "four_times",
     [What(ONE, 12, day=4), What(ONE, 48), What(ONE, 48, window_hours=12)],

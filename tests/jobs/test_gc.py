@@ -28,7 +28,7 @@ from tests.jobs.audited import VERSION, publisher_settings, write_audited
 from tests.jobs.builders import a_node_schema
 from tests.jobs.withdrawn import publish_two, withdraw
 from tests.store.conftest import bucket_place, gateway
-from tests.store.places import BucketPlace
+from tests.store.places import FULL, BucketPlace
 
 __all__ = ["bucket_place", "gateway"]
 
@@ -313,7 +313,7 @@ def in_buckets(folder: Path, place: BucketPlace) -> Settings:
     )
 
 
-@pytest.mark.parametrize("versioned", [False, True], ids=["plain", "versioned"])
+@pytest.mark.parametrize("versioned", [False, True] if FULL else [True])
 def test_a_bucket_is_cleaned_of_uploads_and_of_every_version_of_an_orphan(
     bucket_place: BucketPlace, tmp_path: Path, versioned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
