@@ -15,6 +15,7 @@ import yaml
 from demo.servers import Server
 from jobs.clock import read_clock
 from tests.jobs.bench import KEY, OPSPUB, Bench
+from tests.store.places import FULL
 
 SECRET: str = KEY["keys"][0]["secret"]
 FIRST: str = KEY["keys"][0]["key_id"]
@@ -200,6 +201,7 @@ def test_the_life_of_a_key(bench: Bench, prometheus: Server) -> None:
     assert SECRET not in said
 
 
+@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
 def test_windows_that_are_missing_are_given_up_only_by_name(bench: Bench, prometheus: Server) -> None:
     _, end = collect(bench, prometheus, seconds=2)
     later = end + 2 * SECOND

@@ -15,6 +15,7 @@ from demo.servers import Server
 from schemas.registry import POLICIES
 from tests.jobs.bench import KEY, Bench
 from tests.jobs.test_cli_keys import FIRST, SECOND, collect
+from tests.store.places import FULL
 
 Break = Callable[[Bench], str]
 """Breaks one thing, and returns how the refusal begins or what it must hold."""
@@ -181,6 +182,7 @@ def test_windows_without_a_key_starve_no_others(bench: Bench, prometheus: Server
     assert start < end
 
 
+@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
 def test_windows_that_were_given_up_are_due_no_more(bench: Bench, prometheus: Server) -> None:
     """Else every later run would fail for what somebody has decided."""
     _, end = collect(bench, prometheus, seconds=2)
@@ -206,6 +208,7 @@ def test_windows_that_were_given_up_are_due_no_more(bench: Bench, prometheus: Se
     assert "not collected" not in reasons
 
 
+@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
 def test_no_release_is_made_without_its_policy(bench: Bench, prometheus: Server) -> None:
     start, end = collect(bench, prometheus, seconds=2)
     span = ("--start", f"{start:%FT%TZ}", "--end", f"{end:%FT%TZ}")
@@ -223,6 +226,7 @@ def test_no_release_is_made_without_its_policy(bench: Bench, prometheus: Server)
     assert not [name for name in written(bench) if name.startswith("public")]
 
 
+@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
 def test_a_policy_that_is_not_that_of_the_snapshots_makes_no_release(bench: Bench, prometheus: Server) -> None:
     """A release says under which policy it was made; one word more and it would be another."""
     start, end = collect(bench, prometheus, seconds=2)

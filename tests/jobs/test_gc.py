@@ -313,6 +313,7 @@ def in_buckets(folder: Path, place: BucketPlace) -> Settings:
     )
 
 
+@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
 @pytest.mark.parametrize("versioned", [False, True] if FULL else [True])
 def test_a_bucket_is_cleaned_of_uploads_and_of_every_version_of_an_orphan(
     bucket_place: BucketPlace, tmp_path: Path, versioned: bool, monkeypatch: pytest.MonkeyPatch
