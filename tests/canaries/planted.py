@@ -1,0 +1,171 @@
+"""Canaries: a value of its own for every label of every metric, and for every other channel that a source has.
+
+A canary begins with eight characters that nothing else has, so it is known in any case, cut short or in part
+(``tests/canaries/scan.py``). Behind them stands what makes escaping go wrong: quotes, braces, percent signs, slashes.
+"""
+
+import base64
+import re
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import quote
+
+from schemas.registry import latest_tables
+from tests.prometheus.wire import Labels, Samples
+
+Channel = Literal["label", "undeclared label", "undeclared name", "source", "scrape", "secret", "exception"]
+"""What a canary hides in: the value of a declared label or of another one; the name of a label or metric that nobody
+declared; what selects the source or is added by it; what only a scrape carries (HELP, exemplars); what lets us in; what
+an exception says."""
+
+_DIGITS: Final = "0189"  # which no token has
+_FORMS: Final = (
+    "{}-team.example",
+    "{}",
+    '{}"}} or up{{x="',
+    "{}/a b?c=d&e=%41",
+    "{} %s %(levelname)s {{0.__class__}}",
+    "{}-ünïcödé-\N{SNOWMAN}",
+    "{}-" + 2000 * "long",
+    "10.{}.1:9100",
+    "{}@team.example",
+    "https://user:{}@team.example/",
+)
+
+
+@dataclass(frozen=True)
+class Canary:
+    """One planted text, and where."""
+
+    number: int
+    text: str
+    channel: Channel
+    where: str
+
+    @property
+    def head(self) -> str:
+        """The eight characters that nothing else has."""
+        return head_of(self.number)
+
+
+def head_of(number: int) -> str:
+    """Return the beginning of a canary: ``zq`` and its number in base 4.
+
+    >>> head_of(6)
+    'zq000018'
+    """
+    return "zq" + "".join(_DIGITS[number >> 2 * place & 3] for place in reversed(range(6)))
+
+
+@dataclass
+class Aviary:
+    """Makes canaries, each once, and remembers them."""
+
+    canaries: list[Canary] = field(default_factory=list)
+
+    def add(self, channel: Channel, where: str, form: str | None = None) -> str:
+        """Return a new canary. ``form`` is its shape, with ``{}`` for its head; by default each has another one."""
+        number = len(self.canaries)
+        head = head_of(number)
+        shape = form or _FORMS[number % len(_FORMS)]
+        text = shape.format(head.upper() if form is None and number % 3 == 2 else head)
+        if form is None and number % 7 == 6:
+            text = base64.b64encode(text.encode()).decode()
+        elif form is None and number % 11 == 10:
+            text = quote(text, safe="")
+        self.canaries.append(Canary(number, text, channel, where))
+        return text  # a form without a place for its head is a public word, and nobody finds it
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The series of a source that is full of canaries, and the texts of its other channels."""
+
+    aviary: Aviary
+    series: Sequence[tuple[Labels, Samples]]
+    match: Mapping[str, str]
+    """What ``source.match`` selects."""
+    external_labels: Mapping[str, str]
+    bearer: str
+    header: str
+    exposition: str
+    """What a scraped target says: HELP, an exemplar and a timestamp of no consequence, in OpenMetrics."""
+
+
+def plant_canaries(times: Sequence[int], *, tables: Sequence[str] = ()) -> Planted:
+    """Return canaries for every metric of these tables, or of all; samples stand at ``times`` (milliseconds)."""
+    aviary = Aviary()
+    match = {"tenant": aviary.add("source", "source.match", "{}/payroll")}
+    shared = {
+        **match,
+        "job": aviary.add("label", "job of every series"),
+        "instance": aviary.add("label", "instance of every series", "{}.team.example:9100"),
+    }
+    series: dict[tuple[tuple[str, str], ...], Samples] = {}
+    for number, (metric, labels) in enumerate(_declared(aviary, tables)):
+        named = {"__name__": metric, **shared, **labels}
+        named |= {_name(aviary): aviary.add("undeclared label", f"a label of {metric}")}
+        series[tuple(sorted(named.items()))] = [(at, _bits(number + place)) for place, at in enumerate(times)]
+    frame = {
+        "__name__": "kube_node_info",
+        **shared,
+        "node": aviary.add("label", "node of the identity frame", "{}.team.example"),
+        "internal_ip": aviary.add("label", "internal_ip of the identity frame", "{}.internal.example"),
+    }
+    for named in ({"__name__": "up", **shared}, frame, {"__name__": _name(aviary), **shared}):
+        series[tuple(sorted(named.items()))] = [(at, _bits(1.0)) for at in times]
+    return Planted(
+        aviary,
+        [(dict(labels), samples) for labels, samples in series.items()],
+        match,
+        {"site": aviary.add("source", "an external label"), "prometheus_replica": aviary.add("source", "a replica")},
+        aviary.add("secret", "the bearer token", "{}.token"),
+        aviary.add("secret", "a header", "{}"),
+        _render_exposition(aviary),
+    )
+
+
+def _declared(aviary: Aviary, tables: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each declared metric with a canary for each label that it may leave by, whatever becomes of it."""
+    done: set[str] = set()
+    for name, table in latest_tables().items():
+        columns = {column.name: column.source_labels for column in table.labels}
+        for metric in table.metrics:
+            if metric.name in done or (tables and name not in tables):
+                continue
+            done.add(metric.name)
+            forms = dict(_forms_of(metric.match))
+            yield (
+                metric.name,
+                {
+                    label: aviary.add("label", f"{label} of {metric.name}", forms.get(label))
+                    for label in {*forms, *(each for column in metric.labels for each in columns[column])}
+                },
+            )
+
+
+def _forms_of(matchers: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the labels that a metric's own matchers bind, and the form that they leave to a canary, if any."""
+    for text in matchers:
+        label, operator, value = re.fullmatch(r'(\w+)(!?=~?)"(.*)"', text).groups()  # type: ignore[union-attr]
+        if operator != "!=":
+            yield label, {"jupyter-.*": "jupyter-{}", "eth[0-9]+|net[0-9]+": "eth0"}.get(value, value)
+
+
+def _name(aviary: Aviary) -> str:
+    return aviary.add("undeclared name", "the name of a label or metric that nobody declared", "{}_name")
+
+
+def _render_exposition(aviary: Aviary) -> str:
+    said = aviary.add("scrape", "HELP", "{} of the boss")
+    exemplar = aviary.add("scrape", "an exemplar", "{}")
+    return (
+        f"# HELP http_requests {said}\n# TYPE http_requests counter\n"
+        f'http_requests_total{{pod="web-0"}} 7 # {{trace_id="{exemplar}"}} 1\n# EOF\n'
+    )
+
+
+def _bits(value: float) -> int:
+    return int(struct.unpack("<Q", struct.pack("<d", value))[0])
