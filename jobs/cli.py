@@ -14,6 +14,7 @@ import typer
 
 from jobs.cli_registry import key_app, policy_app, schema_app
 from jobs.clock import read_clock, read_stopwatch
+from jobs.guard import describe_crash, guard_process
 from jobs.terminal import (
     End,
     Json,
@@ -302,10 +303,17 @@ def _duration_of(text: str) -> timedelta:
 
 
 def main() -> NoReturn:
-    """Run the command line; every error that a user may meet is one line on stderr and its exit code."""
+    """Run the command line; every error that a user may meet is one line on stderr and its exit code.
+
+    An unexpected one is a traceback without the texts of exceptions, and exit code 1.
+    """
+    guard_process()
     try:
-        app()
+        typer.main.get_command(app)()  # the app itself would put a hook of its own in place of ours
     except PublisherError as error:
         sys.stderr.write(f"opspub: {error}\n")
         sys.exit(error.exit_code)
+    except Exception as error:
+        sys.stderr.write(describe_crash(error))
+        sys.exit(1)
     sys.exit(0)

@@ -1,8 +1,15 @@
-"""Logging: events with fields, to stderr. The one place that configures handlers."""
+"""Logging: events with fields, to stderr. The one place that configures handlers.
+
+Logs are shared more freely than data. So a message is a constant that takes no arguments, and a field is a number, a
+text or a list of them; of anything else, an exception above all, only the type shows.
+"""
 
 import json
 import logging
 from typing import Final, Literal
+
+from jobs.guard import locate_crash
+from schemas.errors import PublisherError
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -16,10 +23,26 @@ class EventFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        level, event = record.levelname.lower(), plain(record.msg)
+        fields = {name: plain(value) for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info and record.exc_info[1]:
+            fields["where"] = locate_crash(record.exc_info[1])
         if self._json:
-            return json.dumps({"level": record.levelname.lower(), "event": record.getMessage(), **fields}, default=str)
-        return " ".join([record.levelname.lower(), record.getMessage(), *(f"{k}={v!r}" for k, v in fields.items())])
+            return json.dumps({"level": level, "event": event, **fields})
+        return " ".join([level, str(event), *(f"{name}={value!r}" for name, value in fields.items())])
+
+
+def plain(value: object) -> object:
+    """Return what may be logged of a value.
+
+    >>> plain(["a", 1]), plain(KeyError("payroll")), plain({"pod": "payroll"})
+    (['a', 1], '<KeyError>', '<dict>')
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return str(value) if isinstance(value, PublisherError) else f"<{type(value).__name__}>"
 
 
 def configure_logging(*, verbose: bool, style: Literal["text", "json"]) -> None:

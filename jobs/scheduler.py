@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.config import Settings
+from jobs.guard import locate_crash
 from jobs.health import Health, start_health_server
 from jobs.signals import told_to_stop
 from jobs.snapshot.run import run_snapshot
@@ -51,7 +52,7 @@ class Service:
             logger.error("snapshot failed", extra={"exit_code": error.exit_code, "reason": str(error)})
             self.health.failed(error.exit_code, at=self.clock())
         except Exception as error:  # a defect must not be silent, and its text may hold what must not be read
-            logger.error("snapshot failed", extra={"exit_code": 1, "reason": type(error).__name__})
+            logger.error("snapshot failed", extra={"exit_code": 1, "where": locate_crash(error)})
             self.health.failed(1, at=self.clock())
         else:
             logger.info("snapshot done", extra={"commits": result.commits, "rows": result.rows})
