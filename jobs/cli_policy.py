@@ -11,7 +11,7 @@ from jobs.clock import read_clock
 from jobs.terminal import Json, print_result, settings_of
 from schemas.errors import PrivacyError, UsageError
 from schemas.policy import Policy
-from schemas.policy_view import PolicyView, PublishedMetric, tell_domain
+from schemas.policy_view import PolicyView, PublishedMetric, tell_domain, tell_small_group
 
 policy_app = typer.Typer(help="The privacy policy.", no_args_is_help=True)
 
@@ -51,6 +51,8 @@ def _tell_view(policy: Policy, view: PolicyView) -> Iterator[str]:
         words = sorted(vocabulary.published - {"other"})
         more = f" and {len(words) - _NAMED_WORDS} more" if len(words) > _NAMED_WORDS else ""
         yield f"  {name}: {', '.join(words[:_NAMED_WORDS])}{more}"
+    yield from ("", "small groups: k is privacy.k_anonymity; what is not shown becomes 'other'")
+    yield from (f"  {name}: {tell_small_group(each)}" for name, each in (view.small_groups or {}).items())
 
 
 def _tell_table(policy: Policy, table: str, metrics: list[PublishedMetric]) -> Iterator[str]:

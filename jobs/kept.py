@@ -1,4 +1,4 @@
-"""What the staging store keeps beside snapshots: policies by their digest, and what went with destroyed keys."""
+"""What the staging store keeps beside snapshots: policies, what releases hid, and what went with destroyed keys."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +10,7 @@ from schemas.destruction import KeyDestruction
 from schemas.digest import digest, readable_json
 from schemas.errors import StoreError
 from schemas.policy import Policy
+from schemas.suppression import SuppressionRecord
 from schemas.windows import Window, windows_between
 
 
@@ -27,6 +28,22 @@ def find_policy(store: Store, policy_digest: str) -> Policy | None:
         return Policy.model_validate_json(content)
     except ValidationError:
         raise StoreError(f"{_policy_key(policy_digest)} in {store.url} is not a policy") from None
+
+
+def keep_suppression(store: Store, record: SuppressionRecord) -> None:
+    """Keep what a release hides, before it is public; one that was built again replaces what it was."""
+    store.put(f"{_suppressed(record.source, record.key_id)}{record.version}.json", readable_json(record))
+
+
+def read_suppressions(store: Store, source: str, key_id: str, *, but: str) -> Iterator[SuppressionRecord]:
+    """Yield what the releases of a source under a key hid, all ``but`` one version."""
+    for key in store.list(_suppressed(source, key_id)):
+        try:
+            record = SuppressionRecord.model_validate_json(store.get(key) or b"")
+        except ValidationError:
+            raise StoreError(f"{key} in {store.url} is not the record of what a release hid") from None
+        if record.version != but:
+            yield record
 
 
 def record_destruction(store: Store, record: KeyDestruction) -> None:
@@ -52,6 +69,10 @@ def windows_given_up(store: Store, source: str, width: timedelta) -> dict[str, f
                 windows = frozenset(windows_between(gap.start, gap.end, width))
                 found[gap.table] = found.get(gap.table, frozenset()) | windows
     return found
+
+
+def _suppressed(source: str, key_id: str) -> str:
+    return f"suppressed/{source}/{key_id}/"
 
 
 def _policy_key(policy_digest: str) -> str:

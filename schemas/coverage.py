@@ -9,6 +9,7 @@ SCRAPE_INCOMPLETE: Final = "scrape incomplete"
 UNKNOWN_FORM: Final = "in a form that is not known"
 NOT_COLLECTED: Final = "not collected"
 KEY_DESTROYED: Final = "key destroyed"
+SUPPRESSED: Final = "suppressed"
 
 HourReason = Literal["source down", "target down", "target absent", "scrape incomplete", "in a form that is not known"]
 """What the scrapes of an hour and its series tell."""
@@ -23,7 +24,7 @@ REASONS: Final = {
     "the source said that data are missing": "it warned so with every answer, until it no longer had the samples",
     "the source did not tell who is who in this window": "names of nodes could not be told apart, so nothing was kept",
     NOT_COLLECTED: "no run collected the window, or part of the hour",
-    "suppressed": "too few entities share a value: publishing it could point at one",
+    SUPPRESSED: "all samples are there, but a label says `other` where too few share its value: it could point at one",
     "not in schema": "the table's schema of that time did not have the metric",
     KEY_DESTROYED: "the key of that time was destroyed before the window was collected",
     "no series in this window": "nothing came; the window was committed before reasons were told apart (format 1.0)",

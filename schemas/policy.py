@@ -103,6 +103,20 @@ class Vocabulary(_Reviewed):
         return frozenset(self.members.values()) | {OTHER}
 
 
+class SmallGroup(_Reviewed):
+    """A vocabulary whose words can point at somebody: a release shows a word only if enough entities share it."""
+
+    of: Annotated[tuple[ExactName, ...], Field(min_length=1)]
+    """Identity domains of what has such a word; of the columns that a series has, that of the first domain counts."""
+    contributor: ExactName | None = None
+    """The identity domain of those whom the entities belong to, if any one of them could own a word."""
+    contributors: Annotated[int, Field(ge=1)] = 3
+    """The fewest that a word must come from."""
+    dominance: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """The largest share of a word's entities that one contributor may have."""
+    why: Sentence
+
+
 class TableRule(_Strict):
     """Why the metrics of a table may be published, who answers for it, and when it was looked at."""
 
@@ -133,6 +147,8 @@ class Policy(_Strict):
     """How long a review counts."""
     domains: dict[ExactName, Domain]
     vocabularies: dict[ExactName, Vocabulary]
+    small_groups: dict[ExactName, SmallGroup] = {}
+    """By vocabulary; each quasi-identifier column needs one for its own."""
     tables: dict[ExactName, TableRule]
 
     @model_validator(mode="after")
@@ -160,6 +176,13 @@ class Policy(_Strict):
             stranger = self.domains.get(domain.unmatched or "")
             if stranger and (stranger.unmatched or domain.unmatched == name):
                 yield place, f"domain {name} passes what it does not know to {domain.unmatched}, which passes it on"
+        for name, group in self.small_groups.items():
+            place = f"small_groups.{name}"
+            if name not in self.vocabularies:
+                yield place, f"there is no vocabulary {name}; small groups are told by the words of one"
+            named = (*group.of, *([group.contributor] if group.contributor else []))
+            if missing := [domain for domain in named if domain not in self.domains]:
+                yield place, f"the groups of {name} name the domains {missing}, which do not exist"
         for name, rule in self.tables.items():
             if twice := sorted({metric for metric in rule.metrics if rule.metrics.count(metric) > 1}):
                 yield f"tables.{name}", f"table {name} names {', '.join(twice)} twice"
@@ -201,4 +224,10 @@ class Policy(_Strict):
         if column.identity:
             scope = self.domains[column.identity].scope
             return [f"{place}: its scope needs a column of domain {s}" for s in scope if s not in domains]
+        if column.quasi_identifier:
+            rule = self.small_groups.get(column.vocabulary or "")
+            if rule is None:
+                return [f"{place} can point at somebody; the policy's small_groups need a rule for its vocabulary"]
+            if not domains.intersection(rule.of):
+                return [f"{place}: its groups are counted in {' or '.join(rule.of)}, of which the table has no column"]
         return []

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.policy import Domain, Vocabulary
-from schemas.policy_view import VALUE_WORDS, PolicyView, PublishedColumn, PublishedMetric
+from schemas.policy import Domain, SmallGroup, Vocabulary
+from schemas.policy_view import VALUE_WORDS, PolicyView, PublishedColumn, PublishedMetric, tell_small_group
 
 _NARROWER = frozenset({VALUE_WORDS["bucket"], VALUE_WORDS["age"]})
 _MOST_NAMED = 12
@@ -36,6 +36,7 @@ def compare_policies(older: PolicyView, newer: PolicyView) -> tuple[PolicyChange
         *_compare_values(older, newer),
         *_compare_words(older.vocabularies, newer.vocabularies),
         *_compare_domains(older.domains, newer.domains),
+        *_compare_small_groups(older.small_groups, newer.small_groups),
     )
 
 
@@ -135,6 +136,24 @@ def _compare_domains(older: Mapping[str, Domain] | None, newer: Mapping[str, Dom
             if was != now:
                 told = f"pseudonyms of {name}: {what} {was}, now {now}; none of them joins older releases"
                 yield PolicyChange(place, told, widens=False)
+
+
+def _compare_small_groups(
+    older: Mapping[str, SmallGroup] | None, newer: Mapping[str, SmallGroup] | None
+) -> Iterator[PolicyChange]:
+    if older is None or newer is None:
+        return
+    for name in dict.fromkeys((*older, *newer)):
+        before, after = older.get(name), newer.get(name)
+        place = f"small_groups.{name}"
+        if before is None:
+            yield PolicyChange(place, f"now hidden where few share them: words of {name}", widens=False)
+        elif after is None:
+            yield PolicyChange(place, f"no longer hidden where few share them: words of {name}", widens=True)
+        elif (was := tell_small_group(before)) != (now := tell_small_group(after)):
+            looser = after.contributors < before.contributors or after.dominance > before.dominance
+            other = (before.of, before.contributor) != (after.of, after.contributor)
+            yield PolicyChange(place, f"words of {name}: {was}; now {now}", widens=looser or other)
 
 
 def _place(metric: PublishedMetric) -> str:

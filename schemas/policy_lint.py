@@ -128,6 +128,8 @@ def _check_reviews(policy: Policy, today: date) -> Iterator[LintFinding]:
           for name, each in policy.domains.items()),
         *((f"vocabularies.{name}", each.owner or policy.owner, each.reviewed or policy.reviewed)
           for name, each in policy.vocabularies.items()),
+        *((f"small_groups.{name}", each.owner or policy.owner, each.reviewed or policy.reviewed)
+          for name, each in policy.small_groups.items()),
         *((f"tables.{name}", each.owner, each.reviewed) for name, each in policy.tables.items()),
     ]  # fmt: skip
     for place, owner, reviewed in rules:
@@ -169,6 +171,9 @@ def _check_uses(policy: Policy, tables: Collection[TableSchema]) -> Iterator[Lin
         yield LintFinding(f"domains.{name}", "no column of a table is of it", "warning")
     for name in policy.vocabularies.keys() - words:
         yield LintFinding(f"vocabularies.{name}", "no column of a table and no domain uses it", "warning")
+    grouped = {column.vocabulary for column in columns if column.quasi_identifier}
+    for name in policy.small_groups.keys() - grouped:
+        yield LintFinding(f"small_groups.{name}", "no column of a table that is a quasi-identifier uses it", "warning")
 
 
 def _check_coverage(

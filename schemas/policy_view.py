@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.digest import digest
-from schemas.policy import Domain, Policy, Vocabulary
+from schemas.policy import Domain, Policy, SmallGroup, Vocabulary
 from schemas.table import LabelColumn, TableSchema, Treatment
 
 VALUE_WORDS: Mapping[Treatment, str] = {
@@ -48,6 +48,8 @@ class PolicyView:
     metrics: tuple[PublishedMetric, ...]
     domains: Mapping[str, Domain] | None
     vocabularies: Mapping[str, Vocabulary] | None
+    small_groups: Mapping[str, SmallGroup] | None = None
+    """Of the vocabularies; ``None`` where those are."""
 
 
 def view_policy(policy: Policy, tables: Iterable[TableSchema]) -> PolicyView:
@@ -63,6 +65,7 @@ def view_policy(policy: Policy, tables: Iterable[TableSchema]) -> PolicyView:
         metrics=tuple(m for table in named for m in view_table(table, policy.tables[table.table].metrics)),
         domains={name: policy.domains[name] for name in policy.domains if name in domains},
         vocabularies={name: each for name, each in policy.vocabularies.items() if name in words},
+        small_groups={name: each for name, each in policy.small_groups.items() if name in words},
     )
 
 
@@ -92,6 +95,18 @@ def tell_domain(name: str, domain: Domain) -> str:
     if domain.unmatched:
         told += f"; of {domain.unmatched} where the cluster knows no such {name}"
     return told
+
+
+def tell_small_group(group: SmallGroup) -> str:
+    """Return in words when a word is shown.
+
+    >>> tell_small_group(SmallGroup(of=("workload",), contributor="namespace", why="One team may have it."))
+    'a word is shown if at least k of workload have it, of 3 or more of namespace, none with more than 80 %'
+    """
+    told = f"a word is shown if at least k of {' or '.join(group.of)} have it"
+    if group.contributor:
+        told += f", of {group.contributors} or more of {group.contributor}, none with more than {group.dominance:.0%}"
+    return told.replace("%", " %")
 
 
 def _view_column(column: LabelColumn) -> PublishedColumn:

@@ -37,7 +37,18 @@ CALL_DOORS = {
     ("os", "environ"): {"jobs/config.py"},
     ("os", "getenv"): set(),
 }
-TRANSFORMER = {"identity", "pseudonyms", "transform", "values", "keys", "key_file", "key_strength", "lookup"}
+TRANSFORMER = {
+    "columns",
+    "groups",
+    "identity",
+    "pseudonyms",
+    "transform",
+    "values",
+    "keys",
+    "key_file",
+    "key_strength",
+    "lookup",
+}
 MODULES = [(layer, path) for layer, folder in LAYERS.items() for path in sorted(folder.rglob("*.py"))]
 IDS = [path.relative_to(ROOT).as_posix() for _, path in MODULES]
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from anonymize.audit.channels import NUMBER_HEADERS, UNREADABLE, WRITER, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
+from anonymize.audit.groups import GroupAudit
 from anonymize.audit.histograms import check_histograms, count_strange_nans
 from anonymize.audit.shapes import find_shapes
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
@@ -60,10 +61,13 @@ class AuditResult:
     findings: tuple[Finding, ...]
 
 
-def audit_release(folder: Path, *, policy: Policy, known_tables: dict[tuple[str, str], TableSchema]) -> AuditResult:
+def audit_release(
+    folder: Path, *, policy: Policy, known_tables: dict[tuple[str, str], TableSchema], k: int
+) -> AuditResult:
     """Read every byte of the release in ``folder`` and return what speaks against publishing it.
 
-    ``known_tables`` are the registry's schemas by (name, version): a release may not bring its own rules.
+    ``known_tables`` are the registry's schemas by (name, version): a release may not bring its own rules. ``k`` is how
+    many entities must share a word of a quasi-identifier column.
     """
     try:
         content = (folder / MANIFEST).read_bytes()
@@ -72,7 +76,7 @@ def audit_release(folder: Path, *, policy: Policy, known_tables: dict[tuple[str,
         raise UsageError(f"{folder} is not a release: {MANIFEST} cannot be read ({error.strerror})") from None
     except ValidationError as error:
         raise UsageError(f"{folder / MANIFEST} is not a manifest: {error.error_count()} problems") from None
-    audit = _Audit(folder, manifest, policy, known_tables)
+    audit = _Audit(folder, manifest, policy, known_tables, k)
     findings = tuple(sorted(audit.run()))
     return AuditResult(
         version=manifest.release.version,
@@ -86,7 +90,12 @@ def audit_release(folder: Path, *, policy: Policy, known_tables: dict[tuple[str,
 
 class _Audit:
     def __init__(
-        self, folder: Path, manifest: Manifest, policy: Policy, known_tables: dict[tuple[str, str], TableSchema]
+        self,
+        folder: Path,
+        manifest: Manifest,
+        policy: Policy,
+        known_tables: dict[tuple[str, str], TableSchema],
+        k: int,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -95,6 +104,7 @@ class _Audit:
         self.strings = 0
         self.rows = 0
         self.tables: dict[str, tuple[TableSchema, TableGrammar]] = {}
+        self.groups = GroupAudit(policy, k=k)
 
     def run(self) -> Iterator[Finding]:
         if digest(self.policy) != self.manifest.policy_digest:
@@ -105,6 +115,7 @@ class _Audit:
         yield from self._check_listing()
         for file in self.manifest.files:
             yield from self._check_file(file)
+        yield from self.groups.findings()
         for name in (MANIFEST, SUMS):
             yield from self._check_text(name)
 
@@ -206,10 +217,15 @@ class _Audit:
             elif channel.name == "page index and footer":
                 for code, count in find_shapes("\n".join(channel.strings)).items():
                     yield Finding(place, code, count)
+        schema, _ = self.tables.get(_parent(file) or "", (None, None))
         if file.role in _ROWS:
             yield from self._check_rows(file, path)
+            if schema:
+                self.groups.add_rows(path, schema)
         if file.role == "series":
             yield from self._check_index(path, file)
+            if schema:
+                self.groups.add_index(path, file.path, schema)
 
     def _expected(self, file: ReleaseFile) -> tuple[pa.Schema | None, dict[str, Grammar]]:
         if file.role == "coverage":

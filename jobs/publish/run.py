@@ -14,6 +14,7 @@ from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_au
 from jobs.publish.catalog import read_manifests, read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
 from jobs.release.build import Progress
+from jobs.release.hidden import keep_hidden, read_hidden
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.release.run import refuse_overlap
 from jobs.store import ContentChanged, WholeStore, hash_object, open_store
@@ -46,6 +47,7 @@ def run_publish(
     release = read_audited(settings, version, now=clock())
     approvals = read_approvals(release, required=settings.publish.approvals)
     refuse_nested(settings.staging, settings.public)
+    hidden = read_hidden(release.folder, manifest_sha256=release.manifest_sha256)
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     refuse_retracted(public, version)
     manifest = release.manifest
@@ -56,6 +58,7 @@ def run_publish(
         raise UsageError(f"version {version} is published with other bytes; a release never changes: take the next")
     hashes = {file.path: file.sha256 for file in manifest.files} | {SUMS: read_sums(release)}
     _check_files(release.folder, hashes)
+    keep_hidden(open_store(settings.staging, endpoint_url=settings.s3_endpoint_url), hidden)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
     _attest(public, release, approvals)

@@ -52,6 +52,7 @@ def run_audit(settings: Settings, folder: Path, *, now: datetime) -> AuditReport
         folder,
         policy=read_policy(settings.privacy.policy),
         known_tables={(schema.table, schema.version): schema for schema in shipped_tables()},
+        k=settings.privacy.k_anonymity,
     )
     return AuditReport(
         version=result.version,

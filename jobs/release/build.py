@@ -6,16 +6,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from jobs.config import Settings
-from jobs.kept import windows_given_up
+from jobs.kept import read_suppressions, windows_given_up
 from jobs.parquet import write_table
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
-from jobs.release.coverage import cover_release
+from jobs.release.coverage import cover_release, mark_suppressed
 from jobs.release.describe import build_facts, render_privacy, render_quality
 from jobs.release.facts import ReleaseFacts
+from jobs.release.groups import Suppression, choose_suppression
 from jobs.release.layout import (
     CARD,
     CITATION,
@@ -38,6 +40,7 @@ from schemas.errors import PrivacyError, UsageError
 from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, ReleaseTable, Totals
 from schemas.policy import Policy
 from schemas.registry import find_table, read_policy
+from schemas.suppression import SuppressionRecord
 from schemas.table import TableSchema
 from schemas.windows import Window, span_ms, windows_between
 
@@ -53,6 +56,7 @@ class BuiltRelease:
     commits: tuple[CommitRecord, ...]
     """What it was made from."""
     facts: ReleaseFacts
+    hidden: SuppressionRecord
 
 
 def release_folder(settings: Settings, version: str) -> Path:
@@ -115,7 +119,18 @@ def build_release(
     try:
         for path in (unfinished, cache):
             path.mkdir(parents=True)
-        manifest, facts = _build(settings, version, span, commits, schemas, policy, store, cache, unfinished, progress)
+        suppression = choose_suppression(
+            schemas,
+            commits,
+            policy,
+            k=settings.privacy.k_anonymity,
+            earlier=read_suppressions(store, settings.source.name, commits[0].key_id, but=version),
+            store=store,
+            cache=cache,
+        )
+        manifest, facts = _build(
+            settings, version, span, commits, schemas, policy, suppression, store, cache, unfinished, progress
+        )
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
     except OSError as error:
@@ -123,7 +138,7 @@ def build_release(
     finally:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return BuiltRelease(folder, manifest, tuple(commits), facts)
+    return BuiltRelease(folder, manifest, tuple(commits), facts, suppression.record(manifest, settings.source.name))
 
 
 def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
@@ -158,6 +173,7 @@ def _build(
     commits: Sequence[CommitRecord],
     schemas: dict[str, TableSchema],
     policy: Policy,
+    suppression: Suppression,
     store: Store,
     cache: Path,
     root: Path,
@@ -167,7 +183,8 @@ def _build(
     for done, (name, schema) in enumerate(sorted(schemas.items())):
         progress(done, len(schemas), f"table {name}")
         own = [record for record in commits if record.table == name]
-        written.append(write_release_table(schema, own, store=store, cache=cache, root=root))
+        hide = partial(suppression.hide, schema=schema)
+        written.append(write_release_table(schema, own, store=store, cache=cache, root=root, hide=hide))
     progress(len(schemas), len(schemas), "describing")
     if not any(table.rows or table.native_rows for table in written):
         raise UsageError(f"the snapshots in {span} hold no rows; there is nothing to release")
@@ -177,6 +194,7 @@ def _build(
     info = ReleaseInfo(version=version, **settings.release.model_dump())
     given_up = windows_given_up(store, settings.source.name, width)
     coverage = cover_release(commits, ordered, span, width, given_up)
+    coverage = mark_suppressed(coverage, suppression.places, schemas)
     facts = build_facts(
         info,
         span,
@@ -186,6 +204,8 @@ def _build(
         policy,
         step_ms=span_ms(settings.collection.step),
         window_ms=span_ms(width),
+        k=settings.privacy.k_anonymity,
+        suppressed=suppression.columns,
     )
     write_table(root / COVERAGE, coverage.to_table())
     texts = {

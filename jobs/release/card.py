@@ -19,7 +19,7 @@ from jobs.release.citation import cite_as_bibtex, cite_as_text, find_license
 from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.picture import draw_coverage
 from jobs.release.snippets import SNIPPETS, fill_client_snippet
-from schemas.coverage import REASONS
+from schemas.coverage import REASONS, SUPPRESSED
 from schemas.native import native_name
 from schemas.policy import Domain
 from schemas.windows import format_duration
@@ -152,7 +152,7 @@ def _incomplete_metrics(facts: ReleaseFacts) -> list[tuple[str, MetricFacts]]:
         (table.schema.table, metric)
         for table in facts.tables
         for metric in table.metrics
-        if metric.reasons or metric.missing
+        if metric.missing or set(metric.reasons) - {SUPPRESSED}
     ]
     return sorted(found, key=lambda each: (_known_or_full(metric_coverage(each[1])), each[0], each[1].metric))
 

@@ -6,8 +6,8 @@ before and after them expect on average.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from types import MappingProxyType
@@ -18,7 +18,15 @@ import pyarrow as pa
 from jobs.release.facts import ALL_METRICS, Gap
 from schemas.arrow import COVERAGE_SCHEMA
 from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, MetricStatus
-from schemas.coverage import KEY_DESTROYED, NOT_COLLECTED, REASONS, SOURCE_DOWN, TARGET_ABSENT, TARGET_DOWN
+from schemas.coverage import (
+    KEY_DESTROYED,
+    NOT_COLLECTED,
+    REASONS,
+    SOURCE_DOWN,
+    SUPPRESSED,
+    TARGET_ABSENT,
+    TARGET_DOWN,
+)
 from schemas.hours import HOUR_MS, cut_at_hours
 from schemas.table import TableSchema
 from schemas.windows import Window, from_ms, to_ms, windows_between
@@ -102,6 +110,26 @@ def cover_release(
         tuple(sorted(rows, key=lambda row: (row.source, row.table, row.metric, row.hour))),
         tuple(sorted(gaps, key=lambda gap: (gap.table, gap.metric, gap.start))),
     )
+
+
+def mark_suppressed(
+    coverage: ReleaseCoverage, places: Iterable[tuple[str, str, Window]], schemas: Mapping[str, TableSchema]
+) -> ReleaseCoverage:
+    """Return the coverage with a reason for the hours in which words are hidden: table, column and window of each."""
+    hours = {
+        (table, metric.name, hour)
+        for table, column, window in places
+        for metric in schemas[table].metrics
+        if column in metric.labels
+        for hour in range(window.start_ms // HOUR_MS * HOUR_MS, window.end_ms, HOUR_MS)
+    }
+    rows = (
+        replace(row, reason=SUPPRESSED)
+        if row.reason is None and row.points and (row.table, row.metric, row.hour) in hours
+        else row
+        for row in coverage.rows
+    )
+    return replace(coverage, rows=tuple(rows))
 
 
 def _names_of(windows: Mapping[_Key, object], token: str, table: str) -> set[str]:

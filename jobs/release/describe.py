@@ -1,7 +1,7 @@
 """What is said about a release, computed from what was written: facts, quality.json and privacy.json. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from jobs.release.coverage import CoverageRow, ReleaseCoverage
@@ -26,6 +26,8 @@ def build_facts(
     *,
     step_ms: int,
     window_ms: int,
+    k: int,
+    suppressed: tuple[tuple[str, str], ...],
 ) -> ReleaseFacts:
     """Return everything that card, quality and privacy files say."""
     newest = max(commits, key=lambda record: record.created)
@@ -43,10 +45,14 @@ def build_facts(
         key_id=newest.key_id,
         policy=policy,
         policy_digest=newest.policy_digest,
-        tables=tuple(_table_facts(table, commits, coverage) for table in tables if table.rows or table.native_rows),
+        tables=tuple(
+            _table_facts(table, commits, coverage, suppressed) for table in tables if table.rows or table.native_rows
+        ),
         gaps=coverage.gaps,
         hours=_sum_hours(coverage),
         estimated=sum(row.estimated for row in coverage.rows) / max(1, len(coverage.rows)),
+        k=k,
+        suppressed=suppressed,
         raw_values_searched=sum(file.raw_scan.searched for record in commits for file in record.files),
     )
 
@@ -59,7 +65,12 @@ def _sum_hours(coverage: ReleaseCoverage) -> tuple[HourFacts, ...]:
     return tuple(HourFacts(from_ms(hour), *counts) for hour, counts in sorted(sums.items()))
 
 
-def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord], coverage: ReleaseCoverage) -> TableFacts:
+def _table_facts(
+    table: WrittenTable,
+    commits: Sequence[CommitRecord],
+    coverage: ReleaseCoverage,
+    suppressed: Collection[tuple[str, str]],
+) -> TableFacts:
     own = [record for record in commits if record.table == table.schema.table]
     hours: dict[str, list[CoverageRow]] = defaultdict(list)
     for row in coverage.rows:
@@ -79,7 +90,9 @@ def _table_facts(table: WrittenTable, commits: Sequence[CommitRecord], coverage:
         metrics=tuple(_metric_facts(metric, table, own, hours[metric.name]) for metric in table.schema.metrics),
         entities={name: len(tokens) for name, tokens in sorted(table.entities.items())},
         dropped_labels=tuple(sorted(dropped)),
-        outside_vocabulary=dict(sorted(outside.items())),
+        outside_vocabulary={  # less this count, what stands as other is what few share
+            name: count for name, count in sorted(outside.items()) if (table.schema.table, name) not in suppressed
+        },
     )
 
 
@@ -165,7 +178,14 @@ def render_privacy(facts: ReleaseFacts) -> dict[str, Any]:
         "key_id": facts.key_id,
         "token_bits": 80,
         "time": "calendar",
-        "small_groups_suppressed": False,
+        "small_groups": {
+            "k": facts.k,
+            "rules": {
+                vocabulary: rule.model_dump(mode="json", exclude={"why", "owner", "reviewed"})
+                for vocabulary, rule in facts.policy.small_groups.items()
+            },
+            "suppressed": [f"{table}.{column}" for table, column in facts.suppressed],
+        },
         "raw_values_searched": facts.raw_values_searched,
         "contact": facts.info.contact,
         "tables": {

@@ -104,6 +104,10 @@ class ReleaseFacts:
     """Every hour of the span, in order."""
     estimated: float
     """Which share of the rows of ``coverage.parquet`` is estimated."""
+    k: int
+    """How many entities must share a word of a quasi-identifier column."""
+    suppressed: tuple[tuple[str, str], ...]
+    """Pairs of table and column in which words that fewer share are hidden."""
     raw_values_searched: int
     """Raw values searched for in the staged files, summed over files."""
 

@@ -4,7 +4,7 @@ Histograms are large, so runs are merged as they are read: of each only one row 
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -47,13 +47,21 @@ class WrittenNative:
 
 
 def write_native_day(
-    paths: Sequence[Path], schema: TableSchema, metric: str, day: dt.date, root: Path
+    paths: Sequence[Path],
+    schema: TableSchema,
+    metric: str,
+    day: dt.date,
+    root: Path,
+    *,
+    hide: Callable[[pa.RecordBatch], pa.RecordBatch],
 ) -> WrittenNative | None:
     """Merge the staged files of one day, in the order of their windows, into one; ``None`` if none has the metric."""
     runs = [run for path in paths if (run := _open_run(path, schema, metric)) is not None]
     if not runs:
         return None
-    columns = pa.Table.from_batches([run.columns for run in runs]).unify_dictionaries().combine_chunks().to_batches()[0]
+    columns = (
+        pa.Table.from_batches([hide(run.columns) for run in runs]).unify_dictionaries().combine_chunks().to_batches()[0]
+    )
     lengths = np.concatenate([run.lengths for run in runs])
     owners = np.repeat(np.arange(len(runs)), [len(run.lengths) for run in runs])
     order = sort_rows(columns, schema)

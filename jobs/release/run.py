@@ -9,6 +9,7 @@ from jobs.config import Settings
 from jobs.publish.catalog import read_manifests
 from jobs.release.audited import AuditReport, refuse_findings, run_audit, write_report
 from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
+from jobs.release.hidden import write_hidden
 from jobs.store import open_store
 from schemas.commit import CommitRecord
 from schemas.errors import PrivacyError, UsageError
@@ -59,6 +60,7 @@ def run_release(
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
+    write_hidden(built.folder, built.hidden)
     return ReleaseResult(
         built.folder,
         built.manifest,

@@ -50,7 +50,7 @@ def read_segments(paths: Iterable[Path], table: TableSchema, metric: str) -> Ite
 
 def groups_of(file: pq.ParquetFile, metric: str) -> list[int]:
     """Return the numbers of the row groups that hold a metric."""
-    return [number for number in range(file.num_row_groups) if _metric_of(file.metadata.row_group(number)) == metric]
+    return [number for number in range(file.num_row_groups) if metric_of(file.metadata.row_group(number)) == metric]
 
 
 def series_starts(rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -61,7 +61,8 @@ def series_starts(rows: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     return starts, np.diff(starts, append=len(codes))
 
 
-def _metric_of(group: pq.RowGroupMetaData) -> str:
+def metric_of(group: pq.RowGroupMetaData) -> str:
+    """Return the metric of a staged row group, which holds one."""
     statistics = group.column(0).statistics  # the first column is the metric, one value a row group
     if statistics is None or statistics.min != statistics.max:
         raise StoreError("a staged row group holds more than one metric")

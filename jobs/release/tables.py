@@ -3,8 +3,8 @@
 import datetime as dt
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +94,18 @@ class WrittenTable:
 
 
 def write_release_table(
-    schema: TableSchema, commits: Sequence[CommitRecord], *, store: Store, cache: Path, root: Path
+    schema: TableSchema,
+    commits: Sequence[CommitRecord],
+    *,
+    store: Store,
+    cache: Path,
+    root: Path,
+    hide: Callable[[pa.RecordBatch], pa.RecordBatch],
 ) -> WrittenTable:
-    """Merge the committed runs of a table into one sorted file per metric and day below ``root``."""
+    """Merge the committed runs of a table into one sorted file per metric and day below ``root``.
+
+    ``hide`` takes the label columns of a run's series and returns what may be shown of them.
+    """
     written = WrittenTable(schema)
     by_day: dict[dt.date, list[CommitRecord]] = defaultdict(list)
     for commit in sorted(commits, key=lambda record: record.window.start):
@@ -106,9 +115,9 @@ def write_release_table(
         interval_ms = _common_interval(commits, metric.name)
         sums = MetricSums()
         for day, records in sorted(by_day.items()):
-            _add_native(written, metric, day, _fetch(records, "native", store, cache), root)
+            _add_native(written, metric, day, _fetch(records, "native", store, cache), root, hide)
             paths = _fetch(records, "float", store, cache)
-            parts = list(read_segments(paths, schema, metric.name))
+            parts = [replace(part, columns=hide(part.columns)) for part in read_segments(paths, schema, metric.name)]
             if not parts:
                 continue
             segments = sort_segments(concat_segments(parts), schema)
@@ -134,9 +143,16 @@ def _add_entities(written: WrittenTable, columns: pa.RecordBatch) -> None:
             written.entities[column.name].update(_texts(columns, column.name))
 
 
-def _add_native(written: WrittenTable, metric: Metric, day: dt.date, paths: Sequence[Path], root: Path) -> None:
+def _add_native(
+    written: WrittenTable,
+    metric: Metric,
+    day: dt.date,
+    paths: Sequence[Path],
+    root: Path,
+    hide: Callable[[pa.RecordBatch], pa.RecordBatch],
+) -> None:
     """Write the native histograms of one metric and day, if there are any."""
-    made = write_native_day(paths, written.schema, metric.name, day, root)
+    made = write_native_day(paths, written.schema, metric.name, day, root, hide=hide)
     if made is None:
         return
     facts = {"rows": made.rows, "table": native_name(written.schema.table), "metric": metric.name, "date": day}

@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jobs.config import Settings
 from jobs.release.audited import AuditReport, write_report
+from jobs.release.groups import Suppression
+from jobs.release.hidden import write_hidden
 from schemas.digest import digest, readable_json
 from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, Totals
 from schemas.registry import read_policy
@@ -47,6 +50,7 @@ def write_audited(
     contents: Mapping[str, bytes] = CONTENTS,
     audited: datetime = NOW - timedelta(hours=1),
     findings: tuple[Any, ...] = (),
+    hidden: Mapping[str, frozenset[str]] = MappingProxyType({}),
     **changed: Any,  # noqa: ANN401 - any field of the manifest
 ) -> Manifest:
     """Write a release and its report into the work folder; return its manifest."""
@@ -88,6 +92,7 @@ def write_audited(
         findings=findings,
     )
     write_report(folder, report)
+    write_hidden(folder, Suppression(hidden).record(manifest, settings.source.name))
     return manifest
 
 

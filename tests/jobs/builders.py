@@ -99,6 +99,7 @@ def a_policy() -> Policy:
                 "stranger": {"prefix": "host", "meaning": "An address that no node is known by."},
             },
             "vocabularies": {"devices": {"members": ["disk", "nic"], "source": "tests"}},
+            "small_groups": {"devices": {"of": ["host"], "why": "Kinds of machines that few have."}},
             "tables": {
                 "node": {**rule, "metrics": ["node_load1", "node_boot_time_seconds"]},
                 "gpu": {**rule, "metrics": ["DCGM_FI_DEV_GPU_UTIL"]},
@@ -170,6 +171,8 @@ def a_release_facts(**changed: Any) -> ReleaseFacts:  # noqa: ANN401 - any field
         gaps=(),
         hours=tuple(HourFacts(DAY + hour * HOUR, 720_000, 0) for hour in range(24)),
         estimated=0.0,
+        k=5,
+        suppressed=(),
         raw_values_searched=48_211,
     )
     return replace(facts, **changed)
