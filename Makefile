@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help install demo demo-stop test test-full check format bench scale lock proto clean
 
@@ -31,10 +32,10 @@ demo-stop: ## Stop the demo's Prometheus and node_exporter
 
 test: check ## Format, lint, types and all tests
 	@$(BIN)/python -m tests.lab.rgw install
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(SHARED)
 
 test-full: install ## The long forms of the tests: more seeds, more kills
-	@OPSCOMMONS_TEST_FULL=1 $(BIN)/pytest -q
+	@OPSCOMMONS_TEST_FULL=1 $(BIN)/pytest -q $(SHARED)
 
 check: install ## Format, lint and types
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

@@ -26,7 +26,6 @@ from schemas.windows import format_duration
 DOCS: Final = Path(__file__).parent
 BEGIN: Final = "<!-- generated: python docs/generate.py -->"
 END: Final = "<!-- end of what is generated -->"
-NO_EFFECT: Final = "**No effect yet.** "
 
 MEANINGS: Final[Mapping[str, str]] = {
     "source.name": "The source's name: part of every key of the staging store; published as a token only.",
@@ -76,7 +75,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "committed is kept.",
     "privacy.policy": "Name of a shipped policy, or the path of a policy file (`.yaml`).",
     "privacy.key_file": "The key ring. Mode 0600; a file that others may read or the group may write is refused.",
-    "privacy.k_anonymity": NO_EFFECT + "Small groups are not suppressed in this version, and every card says so.",
+    "privacy.k_anonymity": "How many machines or workloads of a release must share a word that could point at one; "
+    "else it is `other`: "
+    "[policy.md](policy.md#small-groups).",
     "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",
     "public": "Public store of the releases, of the same two forms.",
     "work_dir": "Where windows are collected, in private folders that go away, and releases are built and kept.",

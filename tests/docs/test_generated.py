@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import DOCS, MEANINGS, NO_EFFECT, error_classes, fill, render_all, setting_keys
+from docs.generate import DOCS, MEANINGS, error_classes, fill, render_all, setting_keys
 from schemas import errors
 from schemas.registry import latest_tables
-from tests.docs.pages import ROOT
 
 PAGES = render_all()
 
@@ -29,15 +28,6 @@ def test_the_reference_has_one_row_for_each_key() -> None:
     ]
 
     assert rows == [key for key, _ in setting_keys()]
-
-
-@pytest.mark.parametrize("key", [key for key, meaning in MEANINGS.items() if meaning.startswith(NO_EFFECT)])
-def test_keys_without_effect_are_read_nowhere(key: str) -> None:
-    """The day one of them works, this page must stop saying that it does not."""
-    name = key.rpartition(".")[2]
-    sources = [path for layer in ("jobs", "anonymize", "collector") for path in (ROOT / layer).rglob("*.py")]
-
-    assert not [path for path in sources if path.name != "config.py" and f".{name}" in path.read_text("utf-8")]
 
 
 def test_the_exit_codes_are_those_of_the_classes() -> None:

@@ -114,7 +114,11 @@ def test_the_card_claims_no_more_than_pseudonyms(provenance: str) -> None:
 
     assert "pseudonymised, not anonymous" in card
     assert not re.search(r"(?<!not )anonymous|anonymi[sz]ed", card, re.IGNORECASE)
-    for residual in ("not suppressed in this version", "Values alone can be linked again", "do not try to re-identify"):
+    for residual in (
+        "Small groups, where values tell",
+        "Values alone can be linked again",
+        "do not try to re-identify",
+    ):
         assert residual in card
     assert "`node.node_class`" in card
 

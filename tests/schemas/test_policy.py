@@ -11,7 +11,7 @@ from schemas.digest import digest
 from schemas.errors import PrivacyError
 from schemas.policy import OTHER
 from schemas.registry import read_policy
-from tests.schemas.builders import a_column, a_metric, a_policy, a_table
+from tests.schemas.builders import a_column, a_metric, a_policy, a_policy_file, a_table
 
 ROOM: dict[str, object] = {"prefix": "room", "meaning": "A room by its name."}
 RULE: dict[str, object] = {"owner": "me", "why": "Bakers want to know.", "reviewed": "2026-11-23", "metrics": []}
@@ -135,6 +135,45 @@ def test_a_column_needs_its_domain_its_scope_or_its_vocabulary(column: dict[str,
     table = a_table(labels=[column], sort_key=[], metrics=[a_metric("oven_mode", labels=["mode"])])
 
     assert a_policy().check_table(table) == [told]
+
+
+GROUPS = {"modes": {"of": ["oven"], "contributor": "room", "why": "One room may bake so."}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (
+            {},
+            "column mode of table oven can point at somebody; the policy's small_groups need a rule for its vocabulary",
+        ),
+        (
+            {"modes": {"of": ["chef"], "why": "Few chefs bake so."}},
+            "column mode of table oven: its groups are counted in chef, of which the table has no column",
+        ),
+        (GROUPS, None),
+    ],
+)
+def test_a_quasi_identifier_needs_a_rule_that_says_who_is_counted(groups: dict[str, Any], told: str | None) -> None:
+    """Without one a rare word would be shown, and nobody would have decided that."""
+    labels = [*a_table().model_dump()["labels"][:2], a_column("mode", vocabulary="modes", quasi_identifier=True)]
+    domains = a_policy_file()["domains"] | {"chef": {"prefix": "chef", "meaning": "A chef by name."}}
+
+    found = a_policy(small_groups=groups, domains=domains).check_table(a_table(labels=labels))
+
+    assert found == ([told] if told else [])
+
+
+def test_rules_for_small_groups_name_what_there_is() -> None:
+    groups = {"moods": {"of": ["chef"], "contributor": "guest", "why": "Few chefs bake so."}}
+
+    with pytest.raises(ValidationError) as refused:
+        a_policy(small_groups=groups)
+    (problem,) = refused.value.errors()
+    assert problem["ctx"]["error"].problems == [
+        ("small_groups.moods", "there is no vocabulary moods; small groups are told by the words of one"),
+        ("small_groups.moods", "the groups of moods name the domains ['chef', 'guest'], which do not exist"),
+    ]
 
 
 def test_a_vocabulary_publishes_what_it_maps_to_and_other() -> None:

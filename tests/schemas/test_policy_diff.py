@@ -154,6 +154,45 @@ def test_a_change_has_a_place_as_in_the_file() -> None:
     assert places == {"tables.oven.oven_heat_celsius", "tables.oven.oven_mode"}
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "what", "widens"),
+    [
+        (None, {}, "now hidden where few share them: words of modes", False),
+        ({}, None, "no longer hidden where few share them: words of modes", True),
+        (
+            {},
+            {"dominance": 0.9},
+            "words of modes: a word is shown if at least k of oven have it, of 3 or more of room, none with more than "
+            "80 %; now a word is shown if at least k of oven have it, of 3 or more of room, none with more than 90 %",
+            True,
+        ),
+        (
+            {},
+            {"contributors": 4},
+            "words of modes: a word is shown if at least k of oven have it, of 3 or more of room, none with more than "
+            "80 %; now a word is shown if at least k of oven have it, of 4 or more of room, none with more than 80 %",
+            False,
+        ),
+    ],
+)
+def test_a_change_of_when_words_are_shown_is_told(
+    before: dict[str, Any] | None, after: dict[str, Any] | None, what: str, widens: bool
+) -> None:
+    """A rule that is gone shows the words of the rare: somebody should look."""
+
+    def view(rule: dict[str, Any] | None) -> PolicyView:
+        groups = (
+            {"modes": {"of": ["oven"], "contributor": "room", "why": "One room may bake so."} | rule}
+            if rule is not None
+            else {}
+        )
+        return view_policy(a_policy(small_groups=groups), [a_table()])
+
+    (change,) = compare_policies(view(before), view(after))
+
+    assert (str(change), change.widens) == (what, widens)
+
+
 EMPTY = PolicyView("none", "sha256:0", (), domains=None, vocabularies=None)
 
 
