@@ -14,6 +14,7 @@ from jobs.config import Settings
 from jobs.snapshot.run import choose_tables, plan_snapshot
 from jobs.source import OpenSource, open_source
 from jobs.store import open_store
+from schemas.derived import is_derived
 from schemas.table import TableSchema
 from schemas.windows import Window, span_ms
 
@@ -145,7 +146,7 @@ def _estimate_table(settings: Settings, source: OpenSource, table: TableSchema, 
         lookback_ms=span_ms(collection.lookback),
         includes_edge=source.server.lookback_includes_edge,
     )
-    wanted = list_wanted(table, source.matchers)
+    wanted = [each for each in list_wanted(table, source.matchers) if not is_derived(each.metric)]
     plan = source.reader.plan(wanted, grid, most=settings.limits.max_series_per_read)
     plans = {each.metric: plan.parts(each.metric) for each in wanted}
     reads = [read for parts in plans.values() for read in parts]

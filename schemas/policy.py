@@ -199,6 +199,11 @@ class Policy(_Strict):
                 ahead += self.domains[scope].scope
         return False
 
+    def public_words(self, domain: str) -> frozenset[str]:
+        """Return the raw values of a domain that are published in clear; none of one that does not exist."""
+        public = self.domains[domain].public if domain in self.domains else None
+        return frozenset(self.vocabularies[public].members) if public else frozenset()
+
     def check_table(self, schema: TableSchema) -> list[str]:
         """Return what keeps this policy from covering ``schema``; empty when it covers it whole."""
         rule = self.tables.get(schema.table)

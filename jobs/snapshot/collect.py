@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import pyarrow as pa
@@ -26,14 +27,18 @@ from jobs.snapshot.commits import data_key
 from jobs.snapshot.gaps import MetricFailed
 from jobs.snapshot.runs import Form, RunStart, RunWriter
 from jobs.snapshot.series import MetricRuns
+from jobs.snapshot.workloads import PodSource, Workloads, read_workloads
 from jobs.source import OpenSource, refuse_unframed
 from schemas.commit import CommitFile, MetricCoverage, RawScan
+from schemas.derived import MADE_FROM, is_derived
 from schemas.errors import PrivacyError, SourceError
 from schemas.policy import Policy
 from schemas.table import TableSchema
 from schemas.windows import Window
+from schemas.workload_kinds import read_workload_rules
 
 _Piece = tuple[str, Block | None]
+_ONE_AT_A_TIME: Final = Lock()
 
 PROCESS_BYTES: Final = 320 << 20
 """What a process takes beside its reads: the libraries, and the row groups on their way into files."""
@@ -115,7 +120,7 @@ class TableCollector:
         listed = list_wanted(self.table, self.source.matchers)
         wanted = {each.metric: each for each in listed if each.metric not in self.without}
         if self.present is not None:
-            for name in wanted.keys() - self.present:
+            for name in {each for each in wanted if MADE_FROM.get(each, each) not in self.present}:
                 coverage.append(MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes).coverage())
                 del wanted[name]
         with closing(self._read_metrics(tuple(wanted.values()))) as pieces:
@@ -137,22 +142,44 @@ class TableCollector:
     def _read_metrics(self, wanted: Sequence[Wanted]) -> Generator[_Piece, None, None]:
         """Yield the blocks of every metric, one metric behind another, each begun by a piece without a block."""
         limits = self.source.settings.limits
-        plan = self.source.reader.plan(wanted, self.grid, most=limits.max_series_per_read)
+        asked = [each for each in wanted if not is_derived(each.metric)]
+        plan = self.source.reader.plan(asked, self.grid, most=limits.max_series_per_read)
         reads: list[Callable[[], Iterator[_Piece]]] = [partial(self._read_metric, each, plan) for each in wanted]
         return read_in_order(reads, at_once=reads_at_once(limits.concurrent_reads, limits.memory))
 
     def _read_metric(self, wanted: Wanted, plan: ReadPlan) -> Iterator[_Piece]:
         yield wanted.metric, None
+        if is_derived(wanted.metric):
+            yield wanted.metric, self._workloads.blocks.get(wanted.metric)
+            return
         parts = plan.parts(wanted.metric)
         for block in self.source.reader.read(wanted.metric, wanted.matchers, self.grid, parts):
             yield wanted.metric, block
 
+    @cached_property
+    def _workloads(self) -> Workloads:
+        with _ONE_AT_A_TIME:  # reads run side by side, and one reading serves all of them
+            return self._read_workloads
+
+    @cached_property
+    def _read_workloads(self) -> Workloads:
+        source = PodSource(
+            self.source.reader,
+            self.source.matchers,
+            replace(self.grid, raw=False),
+            self.scrapes,
+            self.source.settings.limits.max_series_per_read,
+            self.present,
+        )
+        return read_workloads(source, read_workload_rules(), public_namespaces=self.policy.public_words("namespace"))
+
     def _estimate_received(self, wanted: Wanted, runs: MetricRuns) -> None:
         """Count the raw samples of a metric that came by the query API, which shows grid points alone."""
-        serving = self.source.reader.serving(wanted.metric, self.grid)
+        metric = MADE_FROM.get(wanted.metric, wanted.metric)
+        serving = self.source.reader.serving(metric, self.grid)
         if serving.reader.path == "http":
             matchers = (*wanted.matchers, *serving.matchers)
-            runs.counter.estimate(count_samples(serving.reader.api, wanted.metric, matchers, self.grid))
+            runs.counter.estimate(count_samples(serving.reader.api, metric, matchers, self.grid))
 
     @property
     def _names_hosts(self) -> bool:

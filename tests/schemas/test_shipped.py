@@ -14,6 +14,7 @@ FAMILIES = {
     "namespace": "ops", "volume": "ops", "control_plane": "ops", "scrape": "ops", "alert": "ops", "kafka": "ops",
     "gpu": "ml", "gpu_amd": "ml", "notebook_hub": "ml", "notebook": "ml", "workflow": "ml", "training": "ml",
     "queue": "ml", "ray": "ml", "spark": "ml", "model_server": "ml", "triton": "ml", "kserve": "ml", "seldon": "ml",
+    "workload": "ml",
 }  # fmt: skip
 # unique values, addresses, free text and people: no vocabulary or pseudonym makes these safe enough
 NEVER = {
@@ -183,7 +184,10 @@ def test_names_that_anybody_could_use_are_taken_from_notebooks_alone() -> None:
 def test_rare_hardware_and_owners_are_marked_for_suppression() -> None:
     marked = {column.name for table in shipped_tables() for column in table.labels if column.quasi_identifier}
 
-    assert marked == {"gpu_family", "mig_profile", "owner_kind", "created_by_kind", "role"}
+    assert marked == {
+        "gpu_family", "mig_profile", "owner_kind", "created_by_kind", "role",
+        "workload_kind", "framework", "pod_role",
+    }  # fmt: skip
 
 
 def test_gpu_models_are_published_as_families() -> None:
