@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from schemas.raw import Raw, open_raw
 
 Codes = npt.NDArray[np.int32]
 STRINGS = pa.dictionary(pa.int32(), pa.string())
@@ -15,28 +17,43 @@ STRINGS = pa.dictionary(pa.int32(), pa.string())
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``values[codes[row]]`` is the value of a series; code -1 says that it has none. Values never show.
-
-    ``codes`` is int32 [series].
-    """
+    """``values[codes[row]]`` is what is published of a series; code -1 says nothing. ``codes`` is int32 [series]."""
 
     codes: Codes
-    values: Sequence[str] = field(repr=False)
-
-    def replaced(self, values: Iterable[str | None]) -> "Column":
-        """Return the column with each value replaced by the one at its place; equal ones become one."""
-        index: dict[str, int] = {}
-        codes = [-1 if not value else index.setdefault(value, len(index)) for value in values]
-        return Column(np.array([*codes, -1], dtype=np.int32)[self.codes], list(index))  # code -1 finds the last
+    values: Sequence[str]
 
 
-def absent(count: int) -> Column:
+@dataclass(frozen=True, slots=True)
+class RawColumn:
+    """The same of raw values. Only a ``Column`` can be written."""
+
+    codes: Codes
+    values: Raw[Sequence[str]]
+
+    def replaced(self, values: Iterable[str | None]) -> "RawColumn":
+        """Return the column with each value replaced by another raw one; equal ones become one."""
+        codes, distinct = replace_codes(self.codes, values)
+        return RawColumn(codes, Raw("canonical", distinct))
+
+    def published(self, values: Iterable[str | None]) -> Column:
+        """Return the column with each value replaced by what stands for it in public."""
+        return Column(*replace_codes(self.codes, values))
+
+
+def replace_codes(codes: Codes, values: Iterable[str | None]) -> tuple[Codes, list[str]]:
+    """Return the codes of a column whose values are replaced, and the distinct new values; empty ones are none."""
+    index: dict[str, int] = {}
+    new = [-1 if not value else index.setdefault(value, len(index)) for value in values]
+    return np.array([*new, -1], dtype=np.int32)[codes], list(index)  # code -1 finds the last
+
+
+def absent(count: int) -> RawColumn:
     """Return a column in which no series has a value."""
-    return Column(np.full(count, -1, dtype=np.int32), ())
+    return RawColumn(np.full(count, -1, dtype=np.int32), Raw("nothing", ()))
 
 
-def combine(columns: Sequence[Column]) -> tuple[Codes, list[tuple[str | None, ...]]]:
-    """Return the distinct combinations of values in several columns, and the code of each series'."""
+def combine(columns: Sequence[RawColumn]) -> tuple[Codes, list[tuple[str | None, ...]]]:
+    """Return the distinct combinations of raw values in several columns, and the code of each series'."""
     sizes = [len(column.values) + 1 for column in columns]
     if math.prod(sizes) >= 1 << 63:
         raise OverflowError("more combinations of values than there are codes")
@@ -47,7 +64,8 @@ def combine(columns: Sequence[Column]) -> tuple[Codes, list[tuple[str | None, ..
     parts: list[list[str | None]] = []
     for column, size in zip(reversed(columns), reversed(sizes), strict=True):
         distinct, code = np.divmod(distinct, size)
-        parts.append([column.values[at - 1] if at else None for at in code.tolist()])
+        values = open_raw(column.values)
+        parts.append([values[at - 1] if at else None for at in code.tolist()])
     return codes.astype(np.int32), list(zip(*reversed(parts), strict=True))
 
 

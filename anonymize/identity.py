@@ -7,10 +7,13 @@ window tells that they are one. Nothing outside the window is ever used.
 import ipaddress
 import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Final
+
+from schemas.raw import Raw, open_raw
 
 FRAME_METRIC: Final = "kube_node_info"
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -24,13 +27,13 @@ _REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}\Z")  # the
 class IdentityFrame:
     """Every known name and address of a node, to the one name it goes by."""
 
-    nodes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    nodes: Raw[Mapping[str, str]] = field(default_factory=lambda: Raw("node", {}))
     kubernetes: bool = True
     """Whether unknown hosts are strangers (true), or there is no cluster to know them (false)."""
 
     def find_node(self, host: str) -> str | None:
         """Return the node of a canonical host; without a cluster every host is its own node."""
-        return self.nodes.get(host) if self.kubernetes else host
+        return open_raw(self.nodes).get(host) if self.kubernetes else host
 
 
 @lru_cache(1 << 14)  # a host stands on every series of its node
@@ -76,13 +79,13 @@ def canonical_workload(name: str, kind: str | None) -> str:
     return _REPLICA_SET_HASH.sub("", name) if kind == "ReplicaSet" else name
 
 
-def build_frame(node_infos: Iterable[Mapping[str, str]]) -> IdentityFrame:
+def build_frame(node_infos: Iterable[Raw[Sequence[Mapping[str, str]]]]) -> IdentityFrame:
     """Build the frame from the label sets of ``kube_node_info``.
 
     A name or address that two nodes had in one window belongs to neither.
     """
     owners: dict[str, set[str]] = {}
-    for labels in node_infos:
+    for labels in chain.from_iterable(map(open_raw, node_infos)):
         node = canonical_host(labels.get("node", ""))
         if not node:
             continue
@@ -95,4 +98,4 @@ def build_frame(node_infos: Iterable[Mapping[str, str]]) -> IdentityFrame:
             owners.setdefault(name, set()).add(node)
     for node in {node for nodes in owners.values() for node in nodes}:
         owners[node] = {node}  # a full name is nobody else's short name
-    return IdentityFrame({name: nodes.pop() for name, nodes in owners.items() if len(nodes) == 1})
+    return IdentityFrame(Raw("node", {name: nodes.pop() for name, nodes in owners.items() if len(nodes) == 1}))

@@ -1,6 +1,6 @@
 """Find the tokens of a raw value, for a request to take something down. Works while the key lives, and only then.
 
-The value is an argument and never shows: not in a result, not in an error. What the identity frame of a window would
+The value comes sealed and never shows: not in a result, not in an error. What the identity frame of a window would
 have told (which node a short name or an address is) nobody knows here, so a node is looked up by its full name.
 """
 
@@ -13,6 +13,7 @@ from anonymize.keys import PseudonymKey
 from anonymize.pseudonyms import Pseudonymizer
 from schemas.errors import UsageError
 from schemas.policy import Domain, Policy
+from schemas.raw import Raw, open_raw
 
 MEANT: Final = {
     "itself": "the value as it is",
@@ -44,7 +45,7 @@ def list_fields(policy: Policy, domain: str) -> tuple[str, ...]:
 
 
 def look_up(
-    policy: Policy, key: PseudonymKey, *, source: str, domain: str, values: Sequence[str], cluster: bool = True
+    policy: Policy, key: PseudonymKey, *, source: str, domain: str, values: Raw[Sequence[str]], cluster: bool = True
 ) -> tuple[Found, ...]:
     """Return every token that the last of ``values`` may have under ``key``; the others are its scope.
 
@@ -54,13 +55,14 @@ def look_up(
     fields = list_fields(policy, domain)
     if len(values) != len(fields):
         raise UsageError(f"a look-up in domain {domain} takes {' and '.join(fields)}; found {len(values)} values")
-    if not values[-1]:
+    given = open_raw(values)
+    if not given[-1]:
         raise UsageError(f"found an empty {domain}; wanted a value to look up")
     pseudonymizer = Pseudonymizer(key)
-    scope = [_canonical(policy.domains[name], value) for name, value in zip(fields, values, strict=False)]
+    scope = [_canonical(policy.domains[name], value) for name, value in zip(fields, given, strict=False)]
     found = {
         Found(key.key_id, published, reading): None
-        for reading, published in _read(policy, pseudonymizer, (source, *scope[:-1]), domain, values[-1], cluster)
+        for reading, published in _read(policy, pseudonymizer, (source, *scope[:-1]), domain, given[-1], cluster)
     }
     return tuple(found)
 

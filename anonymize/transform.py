@@ -3,26 +3,32 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from anonymize.columns import STRINGS, Codes, Column, absent, combine, to_arrow
+from anonymize.columns import STRINGS, Codes, Column, RawColumn, absent, combine, replace_codes, to_arrow
 from anonymize.identity import IdentityFrame, canonical_host, canonical_workload
 from anonymize.pseudonyms import Pseudonymizer, encode_parts
 from schemas.arrow import data_schema
 from schemas.errors import PrivacyError
 from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, Domain, Policy
+from schemas.raw import Raw, open_raw
 from schemas.table import LabelColumn, TableSchema
 
-RawColumns = Mapping[str, tuple[Codes, Sequence[str]]]
+RawColumns = Mapping[str, tuple[Codes, Raw[Sequence[str]]]]
 _INT32 = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
 SHORTEST_SEARCHED: Final = 5
 """Raw values shorter than this occur by chance; the grammar alone proves their absence."""
+
+
+def searched_addresses(frame: IdentityFrame) -> Raw[set[str]]:
+    """Return what a frame knows that must not be found in public: the set to which each ``Report`` adds its own."""
+    return Raw("values", {name for name in open_raw(frame.nodes) if len(name) >= SHORTEST_SEARCHED})
 
 
 def source_token(pseudonymizer: Pseudonymizer, source: str) -> str:
@@ -32,11 +38,11 @@ def source_token(pseudonymizer: Pseudonymizer, source: str) -> str:
 
 @dataclass
 class Report:
-    """What was left behind, by name and count. ``raw_values`` is for the audit alone and never shows."""
+    """What was left behind, by name and count. ``raw_values`` is what a search must not find in public."""
 
     dropped_labels: set[str] = field(default_factory=set)
     outside_vocabulary: Counter[str] = field(default_factory=Counter)
-    raw_values: set[str] = field(default_factory=set, repr=False)
+    raw_values: Raw[set[str]] = field(default_factory=lambda: Raw("values", set()))
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class TableAnonymizer:
         ``labels`` holds for each raw label name the codes of the series (int32, -1 where it is absent) and the distinct
         values that they stand for. Strings come back dictionary-encoded, but for ``series_id``.
         """
-        columns = {name: Column(codes, values) for name, (codes, values) in labels.items()}
+        columns = {name: RawColumn(codes, values) for name, (codes, values) in labels.items()}
         declared = self.table.metric(metric).labels
         self._note(declared, columns, report)
         schema = data_schema(self.table)
@@ -80,13 +86,13 @@ class TableAnonymizer:
         fields = [schema.field(name).with_type(array.type) for name, array in arrays.items()]
         return pa.RecordBatch.from_arrays(list(arrays.values()), schema=pa.schema(fields))
 
-    def _series_ids(self, metric: str, columns: Mapping[str, Column], count: int) -> Any:  # noqa: ANN401
+    def _series_ids(self, metric: str, columns: Mapping[str, RawColumn], count: int) -> Any:  # noqa: ANN401
         """Return the pseudonyms of source, metric and all labels but the ignored and empty ones."""
         parts = []
         for name in sorted(columns):
             if name not in self.ignored_labels and name != "__name__":
                 column = columns[name]
-                texts = [encode_parts((name, value)) if value else b"" for value in column.values] + [b""]
+                texts = [encode_parts((name, value)) if value else b"" for value in open_raw(column.values)] + [b""]
                 parts.append([texts[code] for code in column.codes.tolist()])
         encoded = map(b"".join, zip(*parts, strict=True)) if parts else (b"" for _ in range(count))
         return self.pseudonymizer.tokens(SERIES_DOMAIN, "series", (self.source, metric), encoded)
@@ -96,22 +102,22 @@ class TableAnonymizer:
         vocabularies = self.policy.vocabularies.values()
         return frozenset(word for each in vocabularies for word in (*each.members, *each.members.values()))
 
-    def _note(self, columns: Collection[str], labels: Mapping[str, Column], report: Report) -> None:
+    def _note(self, columns: Collection[str], labels: Mapping[str, RawColumn], report: Report) -> None:
         published = [column for column in self.table.labels if column.name in columns]
         declared = {label for column in published for label in column.source_labels}
         plain = {label for column in published if not column.identity for label in column.source_labels}
         report.dropped_labels.update(labels.keys() - declared)
         for name, column in labels.items():
             if name not in plain:
-                report.raw_values.update(
+                open_raw(report.raw_values).update(
                     value
-                    for value in column.values
+                    for value in open_raw(column.values)
                     if len(value) >= SHORTEST_SEARCHED and value not in self._public_words
                 )
 
-    def _canonical_by_domain(self, columns: Mapping[str, Column], count: int) -> dict[str, Column]:
+    def _canonical_by_domain(self, columns: Mapping[str, RawColumn], count: int) -> dict[str, RawColumn]:
         """Return, for each identity domain of the table, the canonical raw value of every series."""
-        found: dict[str, Column] = {}
+        found: dict[str, RawColumn] = {}
         for column in self.table.labels:
             if column.identity and column.identity not in found:
                 raw = _choose(column, columns)
@@ -120,18 +126,23 @@ class TableAnonymizer:
         return found
 
     def _publish(
-        self, column: LabelColumn, raw: Column, canonical: Mapping[str, Column], columns: Mapping[str, Column]
+        self,
+        column: LabelColumn,
+        raw: RawColumn,
+        canonical: Mapping[str, RawColumn],
+        columns: Mapping[str, RawColumn],
     ) -> Column:
+        values = open_raw(raw.values)
         if column.number:
             pattern = _INT32 if column.number == "int32" else _NUMBER
-            return raw.replaced(value if pattern.fullmatch(value) else None for value in raw.values)
+            return raw.published(value if pattern.fullmatch(value) else None for value in values)
         if column.vocabulary:
             members = self.policy.vocabularies[column.vocabulary].members
-            return raw.replaced(members.get(value, OTHER) if value else None for value in raw.values)
+            return raw.published(members.get(value, OTHER) if value else None for value in values)
         assert column.identity  # noqa: S101 - the schema's own check left nothing else
         domain = self.policy.domains[column.identity]
         codes, keys = combine([*(canonical[name] for name in domain.scope), self._canonical(domain, raw, columns)])
-        return Column(codes, ()).replaced(self._token(column.identity, domain, *key) for key in keys)
+        return Column(*replace_codes(codes, (self._token(column.identity, domain, *key) for key in keys)))
 
     def _token(self, name: str, domain: Domain, *key: str | None) -> str | None:
         known = (name, *key)
@@ -151,24 +162,26 @@ class TableAnonymizer:
             name, domain = domain.unmatched, self.policy.domains[domain.unmatched]
         return self.pseudonymizer.token(domain.prefix, name, (self.source, *scope, value))
 
-    def _canonical(self, domain: Domain, raw: Column, columns: Mapping[str, Column]) -> Column:
+    def _canonical(self, domain: Domain, raw: RawColumn, columns: Mapping[str, RawColumn]) -> RawColumn:
+        values = open_raw(raw.values)
         if domain.canonical == "host":
-            hosts = map(canonical_host, raw.values)
+            hosts = map(canonical_host, values)
             return raw.replaced(self.frame.find_node(host) or host for host in hosts)
         if domain.canonical == "workload":
             kinds = columns.get("owner_kind") or absent(len(raw.codes))
             codes, pairs = combine([raw, kinds])
-            return Column(codes, ()).replaced(canonical_workload(name, kind) if name else None for name, kind in pairs)
-        return raw.replaced(raw.values)
+            named = (canonical_workload(name, kind) if name else None for name, kind in pairs)
+            return replace(raw, codes=codes).replaced(named)
+        return raw.replaced(values)
 
 
-def _choose(column: LabelColumn, columns: Mapping[str, Column]) -> Column | None:
+def _choose(column: LabelColumn, columns: Mapping[str, RawColumn]) -> RawColumn | None:
     """Return the raw values of a column: of the labels that it may be made from, the first that a series has."""
     given = [columns[label] for label in column.source_labels if label in columns]
     if len(given) < 2:
         return given[0] if given else None
     codes, keys = combine(given)
-    return Column(codes, ()).replaced(next(filter(None, key), None) for key in keys)
+    return replace(given[0], codes=codes).replaced(next(filter(None, key), None) for key in keys)
 
 
 def _arrow_type(schema: pa.Schema, column: LabelColumn) -> Any:  # noqa: ANN401 - Arrow's own types
@@ -181,8 +194,8 @@ def _numbers(column: Column) -> Any:  # noqa: ANN401 - Arrow's own type
     return pa.array(numbers[column.codes], mask=column.codes < 0)
 
 
-def _count_strangers(raw: Column, published: Column) -> int:
+def _count_strangers(raw: RawColumn, published: Column) -> int:
     """Return how many series have a value that was not published as itself, but as ``other`` or not at all."""
-    full = np.array([*(bool(value) for value in raw.values), False])[raw.codes]
+    full = np.array([*(bool(value) for value in open_raw(raw.values)), False])[raw.codes]
     lost = np.array([*(value == OTHER for value in published.values), True])[published.codes]
     return int(np.count_nonzero(full & lost))

@@ -174,7 +174,7 @@ def _either_end(wanted: Wanted, matchers: Sequence[Matcher], grid: Grid) -> str:
 
 
 def _by_matchers(wanted: Wanted) -> tuple[str, str]:
-    return ",".join(map(str, wanted.matchers)), wanted.metric
+    return ",".join(each.render() for each in wanted.matchers), wanted.metric
 
 
 def _pack_names(names: Sequence[str]) -> list[list[str]]:

@@ -21,6 +21,7 @@ from collector.scrapes import ScrapeTimes, find_scrapes
 from collector.up import DOWN, GONE, UP, Ints, UpSamples, up_span
 from schemas.errors import SourceError
 from schemas.hours import cut_at_hours
+from schemas.raw import Raw
 
 PAIRS_A_QUERY: Final = 250_000
 """Samples of ``up`` in one answer of the query API: 60 MB of Python objects."""
@@ -117,7 +118,7 @@ def decode_up(what: str, series: Iterable[tuple[Iterable[tuple[str, str]], Seque
     if found < 0:
         raise SourceError(f"{what}: a chunk ends before its announced samples do")
     states = np.where(bits[:found] == _STALE_BITS, GONE, np.where(bits[:found] == _UP_BITS, UP, DOWN))
-    return UpSamples(labels, lengths, times[:found], states.astype(np.uint8), shows_ends=True)
+    return UpSamples(Raw("up", labels), lengths, times[:found], states.astype(np.uint8), shows_ends=True)
 
 
 def _query_raw(api: QueryApi, matchers: Sequence[Matcher], grid: Grid) -> UpSamples:
@@ -134,7 +135,7 @@ def _query_raw(api: QueryApi, matchers: Sequence[Matcher], grid: Grid) -> UpSamp
             series[tuple(sorted(each["metric"].items()))].append(_parse_pairs(each["values"]))
     flat = [piece for pieces_of in series.values() for piece in pieces_of]
     return UpSamples(
-        [dict(key) for key in series],
+        Raw("up", [dict(key) for key in series]),
         np.array([sum(len(times) for times, _ in pieces_of) for pieces_of in series.values()], dtype=np.int64),
         np.concatenate([np.empty(0, dtype=np.int64), *(times for times, _ in flat)]),
         np.concatenate([np.empty(0, dtype=np.uint8), *(states for _, states in flat)]),

@@ -21,6 +21,7 @@ from collector.labels import LabelSets
 from collector.matrix import HistogramsFound, Matrix
 from collector.promql import Matcher, render_selector
 from schemas.errors import SourceError
+from schemas.raw import open_raw
 
 MAX_POINTS: Final = 10_000
 """The query API refuses more than 11,000 points a series."""
@@ -97,7 +98,10 @@ class _MetricReader:
         points = ((times - self.grid.start_ms) // self.grid.step_ms).astype(np.int32)
         values = np.concatenate([matrix.values for matrix in matrices])
         answer = _Answer(np.cumsum(lengths) - lengths, lengths, points, values)
-        return GriddedBlock(LabelSets(each for matrix in matrices for each in matrix.labels), self.grid, [answer])
+        labels = LabelSets()
+        for matrix in matrices:
+            labels.extend(matrix.labels)
+        return GriddedBlock(labels, self.grid, [answer])
 
     def read_in_spans(self, spans: Sequence[_Span]) -> Iterator[SeriesBlock]:
         """Yield one block when all answers are there."""
@@ -216,7 +220,9 @@ class _Joiner:
         """Take the answer of the next span; return whether each of its series came once."""
         if not answer:
             return True
-        rows = np.array([self._row_of(labels) for matrix in answer for labels in matrix.labels], dtype=np.int64)
+        rows = np.array(
+            [self._row_of(labels) for matrix in answer for labels in open_raw(matrix.labels)], dtype=np.int64
+        )
         points = (np.concatenate([each.times_ms for each in answer]) - self._grid.start_ms) // self._grid.step_ms
         lengths = np.concatenate([each.lengths for each in answer])
         values = np.concatenate([each.values for each in answer])

@@ -15,6 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from collector.labels import RawLabels
+from schemas.raw import Raw, open_raw
+
 BATCH_BYTES: Final = 4 << 20
 """Text that is parsed at once; it and what is made of it stay in the processor's cache."""
 _RESULT: Final = re.compile(rb'"result"\s*:\s*\[')
@@ -32,7 +35,7 @@ class HistogramsFound(Exception):
 class MatrixSeries:
     """One series of a matrix, ``__name__`` among its labels."""
 
-    labels: Mapping[str, str] = field(repr=False)
+    labels: Raw[Mapping[str, str]]
     times_ms: npt.NDArray[np.int64] = field(repr=False)
     values: npt.NDArray[np.float64] = field(repr=False)
 
@@ -44,7 +47,7 @@ class Matrix:
     ``lengths`` is int64 [series]; ``times_ms`` int64 and ``values`` float64 are sum(lengths) long.
     """
 
-    labels: Sequence[Mapping[str, str]] = field(repr=False)
+    labels: RawLabels
     lengths: npt.NDArray[np.int64]
     times_ms: npt.NDArray[np.int64] = field(repr=False)
     values: npt.NDArray[np.float64] = field(repr=False)
@@ -52,8 +55,8 @@ class Matrix:
     def series(self) -> Iterator[MatrixSeries]:
         """Yield one series after another."""
         ends = np.cumsum(self.lengths).tolist()
-        for labels, first, last in zip(self.labels, [0, *ends], ends, strict=False):
-            yield MatrixSeries(labels, self.times_ms[first:last], self.values[first:last])
+        for labels, first, last in zip(open_raw(self.labels), [0, *ends], ends, strict=False):
+            yield MatrixSeries(Raw("labels", labels), self.times_ms[first:last], self.values[first:last])
 
 
 _Columns = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -161,7 +164,7 @@ def _assemble(entries: Any, texts: Sequence[bytes]) -> Matrix:  # noqa: ANN401 -
         raise HistogramsFound("a series has native histograms")
     if [entry["values"] for entry in entries] != [0] * len(texts):  # spaces between the tokens, or no samples
         lengths, (seconds, values) = _mix(entries, lengths, (seconds, values))
-    return Matrix(labels, lengths, np.rint(seconds * 1000).astype(np.int64), values)
+    return Matrix(Raw("labels", labels), lengths, np.rint(seconds * 1000).astype(np.int64), values)
 
 
 def _mix(entries: Any, lengths: npt.NDArray[np.int64], columns: _Columns) -> tuple[npt.NDArray[np.int64], _Columns]:  # noqa: ANN401 - JSON

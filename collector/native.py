@@ -57,8 +57,8 @@ class NativeBlock:
         mixed = [row for row, own in enumerate(self.chunks) if any(kind == XOR for kind, _ in own)]
         if not mixed:
             return None
-        wanted = set(mixed)
-        labels = LabelSets(labels for row, labels in enumerate(self.labels) if row in wanted)
+        labels = LabelSets()
+        labels.extend(self.labels.rows(mixed))
         return FloatSide(labels, [self.chunks[row] for row in mixed], self.grid, self.metric)
 
     def __reduce__(self) -> Any:  # noqa: ANN401 - the protocol's own type

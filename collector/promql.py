@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from schemas.raw import Raw, open_raw
 from schemas.table import MATCHER
 
 Operator = Literal["=", "!=", "=~", "!~"]
@@ -12,16 +13,21 @@ _PLAIN_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _META: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")  # what RE2 reads as more than itself
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Matcher:
-    """One condition on a label."""
+    """One condition on a label. Its value is sealed, since it may be a raw one; ``render`` is for a query alone."""
 
     name: str
     op: Operator
-    value: str
+    value: Raw[str]
 
-    def __str__(self) -> str:
-        return f"{render_label(self.name)}{self.op}{quote(self.value)}"
+    def __init__(self, name: str, op: Operator, value: str) -> None:
+        for attribute, given in (("name", name), ("op", op), ("value", Raw(name, value))):
+            object.__setattr__(self, attribute, given)
+
+    def render(self) -> str:
+        """Return the condition as PromQL writes it."""
+        return f"{render_label(self.name)}{self.op}{quote(open_raw(self.value))}"
 
 
 def quote(value: str) -> str:
@@ -61,7 +67,7 @@ def parse_matcher(text: str) -> Matcher:
     """Read a matcher as a table schema writes it.
 
     >>> parse_matcher('container!=""')
-    Matcher(name='container', op='!=', value='')
+    Matcher(name='container', op='!=', value=<raw container: 1>)
     """
     found = MATCHER.fullmatch(text)
     if not found:
@@ -80,7 +86,7 @@ def render_selector(metric: str, matchers: Sequence[Matcher] = ()) -> str:
     >>> render_selector("up", [Matcher("job", "=", "node")])
     '{__name__="up",job="node"}'
     """
-    return "{" + ",".join(map(str, (Matcher("__name__", "=", metric), *matchers))) + "}"
+    return "{" + ",".join(each.render() for each in (Matcher("__name__", "=", metric), *matchers)) + "}"
 
 
 def render_any(metrics: Sequence[str], matchers: Sequence[Matcher] = ()) -> str:
@@ -89,4 +95,4 @@ def render_any(metrics: Sequence[str], matchers: Sequence[Matcher] = ()) -> str:
     >>> render_any(["up", "node_load1"], [Matcher("job", "=", "node")])
     '{__name__=~"up|node_load1",job="node"}'
     """
-    return "{" + ",".join(map(str, (match_any("__name__", metrics), *matchers))) + "}"
+    return "{" + ",".join(each.render() for each in (match_any("__name__", metrics), *matchers)) + "}"

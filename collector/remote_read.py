@@ -23,6 +23,7 @@ from collector.native import Block, NativeGatherer
 from collector.promql import Matcher
 from collector.remote_pb2 import Chunk, ChunkedReadResponse, LabelMatcher, Query, ReadRequest
 from schemas.errors import SourceError
+from schemas.raw import open_raw
 
 STREAMED: Final = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
 READ_BYTES: Final = 1 << 18
@@ -109,7 +110,7 @@ def encode_request(metric: str, matchers: Sequence[Matcher], grid: Grid) -> byte
     """Return the snappy-compressed request for the samples that the grid may need, both ends included."""
     query = Query(start_timestamp_ms=grid.start_ms - grid.lookback_ms, end_timestamp_ms=grid.end_ms - 1)
     for matcher in (Matcher("__name__", "=", metric), *matchers):
-        query.matchers.add(type=_OPERATORS[matcher.op], name=matcher.name, value=matcher.value)
+        query.matchers.add(type=_OPERATORS[matcher.op], name=matcher.name, value=open_raw(matcher.value))
     request = ReadRequest(queries=[query], accepted_response_types=[ReadRequest.STREAMED_XOR_CHUNKS])
     return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
 

@@ -3,15 +3,16 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from collector.grid import Grid, Schedule
-from collector.labels import LabelSets
+from collector.labels import LabelSets, RawLabels
 from collector.up import DOWN, UP, Ints, UpSamples, find_targets, find_unseen
 from schemas.hours import cut_at_hours
+from schemas.raw import Raw, open_raw
 
 SUCCEEDED: Final = 0
 FAILED: Final = 1
@@ -57,15 +58,12 @@ class ScrapeTimes:
     counts: Ints = field(repr=False)
     failed: Ints = field(repr=False)
     failed_of: Ints = field(repr=False)
-    labels: Sequence[Mapping[str, str]] = field(repr=False)
+    labels: RawLabels
 
     @property
     def targets(self) -> int:
         """How many there are."""
         return len(self.intervals)
-
-    def __reduce__(self) -> Any:  # noqa: ANN401 - the protocol's own type
-        raise TypeError("raw series stay in the process that read them")
 
 
 def find_scrapes(samples: UpSamples, grid: Grid, *, ignored: Collection[str] = ()) -> ScrapeTimes:
@@ -100,7 +98,7 @@ def find_scrapes(samples: UpSamples, grid: Grid, *, ignored: Collection[str] = (
     )
 
 
-def make_schedule(labels: Sequence[Mapping[str, str]], scrapes: ScrapeTimes, *, metric: str = "") -> Schedule:
+def make_schedule(labels: LabelSets, scrapes: ScrapeTimes, *, metric: str = "") -> Schedule:
     """Return when the series of a block of ``metric`` should have been scraped."""
     targets = target_indices(labels, scrapes, metric=metric)
     times, unseen, offsets = scrapes.scheduled, scrapes.unseen, scrapes.offsets
@@ -117,12 +115,10 @@ def make_schedule(labels: Sequence[Mapping[str, str]], scrapes: ScrapeTimes, *, 
 def no_scrapes(grid: Grid) -> ScrapeTimes:
     """Return the scrapes of a source of which nothing is known: each series' own interval says what is expected."""
     none = np.empty(0, dtype=np.int64)
-    return find_scrapes(UpSamples((), none, none, none.astype(np.uint8), shows_ends=True), grid)
+    return find_scrapes(UpSamples(Raw("up", ()), none, none, none.astype(np.uint8), shows_ends=True), grid)
 
 
-def target_indices(
-    labels: Sequence[Mapping[str, str]], scrapes: ScrapeTimes, *, metric: str = ""
-) -> npt.NDArray[np.int32]:
+def target_indices(labels: LabelSets, scrapes: ScrapeTimes, *, metric: str = "") -> npt.NDArray[np.int32]:
     """Return the number of each series' target, -1 where it is not known: int32 [series].
 
     A target is known by ``job`` and ``instance``. Where several share both, as the endpoints of one kubelet do, the
@@ -131,21 +127,24 @@ def target_indices(
     found = np.full(len(labels), -1, dtype=np.int32)
     if metric in RULE_MADE or not len(labels) or not scrapes.targets:
         return found
+    known = open_raw(scrapes.labels)
     rivals: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for number, target in enumerate(scrapes.labels):
+    for number, target in enumerate(known):
         rivals[tuple(target.get(name, "") for name in _TARGET)].append(number)
-    deciding = {key: _differing_labels([scrapes.labels[each] for each in group]) for key, group in rivals.items()}
+    deciding = {key: _differing_labels([known[each] for each in group]) for key, group in rivals.items()}
     names = (*_TARGET, *sorted(set().union(*deciding.values())))
-    columns = (labels if isinstance(labels, LabelSets) else LabelSets(labels)).columns()
+    columns = labels.columns()
     codes = [columns[name][0] if name in columns else np.full(len(labels), -1, np.int32) for name in names]
-    values = [[*columns[name][1], ""] if name in columns else [""] for name in names]  # code -1, none, is the last
+    values = [
+        [*open_raw(columns[name][1]), ""] if name in columns else [""] for name in names
+    ]  # code -1, none, is the last
     kinds, kind_of = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
     resolved = np.full(len(kinds), -1, dtype=np.int32)
     for number, kind in enumerate(kinds.tolist()):
         series = {name: values[at][code] for at, (name, code) in enumerate(zip(names, kind, strict=True))}
         key = tuple(series[name] for name in _TARGET)
         for rival in rivals.get(key, ()):
-            if all(scrapes.labels[rival].get(name, "") == series[name] for name in deciding[key]):
+            if all(known[rival].get(name, "") == series[name] for name in deciding[key]):
                 resolved[number] = rival
     found[:] = resolved[kind_of.reshape(-1)]
     return found

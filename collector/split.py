@@ -12,6 +12,7 @@ from itertools import accumulate, groupby
 from typing import Final
 
 from collector.promql import Matcher, escape_regex
+from schemas.raw import open_raw
 
 REGEX_CHARACTERS: Final = 16_384
 """For all that one level lists together, since its last read excludes all of it in one regular expression."""
@@ -82,7 +83,7 @@ def _find_label(
         if not parts:
             continue
         excess = sum(part.series for part in parts if part.series > most)
-        rank = (excess, len(parts), sum(len(part.matcher.value) for part in parts))
+        rank = (excess, len(parts), sum(len(open_raw(part.matcher.value)) for part in parts))
         if best is None or rank < best[0]:
             best = (rank, label, parts)
         if not excess and len(parts) <= fewest + 1 + fewest // 2:

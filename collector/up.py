@@ -4,14 +4,16 @@ A scrape leaves one sample of ``up``: 1 when it succeeded, 0 when it failed. A t
 its samples pause without one, the source itself was down; what it missed is placed evenly into the pause.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from collector.grid import Grid
+from collector.labels import RawLabels
+from schemas.raw import Raw, open_raw
 
 UP: Final = 1
 DOWN: Final = 0
@@ -26,15 +28,12 @@ _States = npt.NDArray[np.uint8]
 class UpSamples:
     """Raw samples of ``up``, series after series: ``times`` (int64, ms) and ``states`` (uint8) are flat."""
 
-    labels: Sequence[Mapping[str, str]] = field(repr=False)
+    labels: RawLabels
     lengths: Ints
     times: Ints = field(repr=False)
     states: _States = field(repr=False)
     shows_ends: bool
     """Whether stale markers are among them: the query API hides these."""
-
-    def __reduce__(self) -> Any:  # noqa: ANN401 - the protocol's own type
-        raise TypeError("raw series stay in the process that read them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Targets:
     was scraped once.
     """
 
-    labels: Sequence[Mapping[str, str]] = field(repr=False)
+    labels: RawLabels
     intervals: Ints
     owners: Ints = field(repr=False)
     times: Ints = field(repr=False)
@@ -65,7 +64,7 @@ def find_targets(samples: UpSamples, grid: Grid, *, ignored: Collection[str]) ->
     begin, until = up_span(grid)
     ends = np.cumsum(samples.lengths)
     best: dict[tuple[tuple[str, str], ...], int] = {}
-    for number, given in enumerate(samples.labels):
+    for number, given in enumerate(open_raw(samples.labels)):
         kept = tuple(sorted((name, v) for name, v in given.items() if name != "__name__" and name not in ignored))
         known = best.setdefault(kept, number)
         if samples.lengths[number] > samples.lengths[known]:  # of replicas the one that saw most
@@ -79,7 +78,7 @@ def find_targets(samples: UpSamples, grid: Grid, *, ignored: Collection[str]) ->
     intervals = _median_gaps(owners, times, states, len(best))
     if not samples.shows_ends:
         owners, times, states = _add_ends(owners, times, states, intervals, until)
-    return Targets([dict(key) for key in best], intervals, owners, times, states)
+    return Targets(Raw("target", [dict(key) for key in best]), intervals, owners, times, states)
 
 
 def find_unseen(targets: Targets, grid: Grid) -> tuple[Ints, Ints]:

@@ -9,6 +9,7 @@ import typer
 from jobs.clock import read_clock
 from jobs.terminal import Json, instant_of, print_result, settings_of
 from schemas.errors import StoreError, UsageError
+from schemas.raw import Raw
 
 if TYPE_CHECKING:
     from jobs.keys import Destruction, KeyUse
@@ -147,15 +148,16 @@ def key_lookup(
     print_result(as_json, {"domain": domain, "found": found, "destroyed": gone}, lines)
 
 
-def _ask(fields: tuple[str, ...]) -> list[list[str]]:
+def _ask(fields: tuple[str, ...]) -> list[Raw[list[str]]]:
     """Return the values of each look-up; from a terminal one, from a pipe one a line."""
     if sys.stdin.isatty():
-        return [[_prompt(name if name == fields[-1] else f"{name} (empty if it had none)") for name in fields]]
+        given = [_prompt(name if name == fields[-1] else f"{name} (empty if it had none)") for name in fields]
+        return [Raw("value", given)]
     try:
         lines = sys.stdin.buffer.read().decode("utf-8").split("\n")
     except UnicodeDecodeError:  # it would quote what it met
         raise UsageError("what came on stdin is not text; wanted a value to look up on each line") from None
-    asked = [line.split("\t") for line in lines if line]
+    asked = [Raw("value", line.split("\t")) for line in lines if line]
     for number, values in enumerate(asked, start=1):
         if len(values) != len(fields):
             raise UsageError(

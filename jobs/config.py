@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -54,6 +54,9 @@ def _proxy_url(url: SecretStr | None) -> SecretStr | None:
 Span = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveSpan = Annotated[Span, AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+_Value = TypeVar("_Value")
+Hidden = Annotated[_Value, Field(repr=False)]
+"""Values of labels, or a place that may name a password: never printed with the settings."""
 Address = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
 
@@ -81,17 +84,17 @@ class Source(_Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     provenance: Literal["real", "simulated"] = "real"
-    url: Address
-    replicas: tuple[Address, ...] = ()
+    url: Hidden[Address]
+    replicas: Hidden[tuple[Address, ...]] = ()
     read: Literal["auto", "remote-read", "http"] = "auto"
     identity: Literal["kubernetes", "none"] = "kubernetes"
-    match: dict[str, str] = {}
+    match: Hidden[dict[str, str]] = {}
     bearer_token_file: Path | None = None
     basic_auth: BasicAuth | None = None
     tls: Tls = Tls()
     headers: dict[str, SecretStr] = {}
     proxy_url: Annotated[SecretStr | None, AfterValidator(_proxy_url)] = None
-    external_labels: dict[str, str] = {}
+    external_labels: Hidden[dict[str, str]] = {}
     replica_labels: tuple[str, ...] = ("prometheus_replica",)
     timeout: PositiveSpan = timedelta(seconds=60)
     retries: Annotated[int, Field(ge=0, le=10)] = 3

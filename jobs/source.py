@@ -64,7 +64,7 @@ class OpenSource:
         if self.settings.source.identity == "none":
             return IdentityFrame(kubernetes=False)
         blocks = self.reader.read(FRAME_METRIC, self.matchers, grid)
-        return build_frame(labels for block in blocks for labels in block.labels)
+        return build_frame(block.labels.rows() for block in blocks)
 
     def metric_names(self) -> frozenset[str] | None:
         """Return the metrics that any replica has, or ``None`` where that cannot be told.

@@ -37,6 +37,24 @@ CALL_DOORS = {
     ("os", "environ"): {"jobs/config.py"},
     ("os", "getenv"): set(),
 }
+RAW_DOORS = {
+    # the collector: what it decodes, asks for, divides reads by and finds targets by
+    "collector/labels.py",
+    "collector/matrix.py",
+    "collector/http_read.py",
+    "collector/promql.py",
+    "collector/remote_read.py",
+    "collector/split.py",
+    "collector/scrapes.py",
+    "collector/up.py",
+    # the transformer, and the search for what it should have left behind
+    "anonymize/columns.py",
+    "anonymize/identity.py",
+    "anonymize/lookup.py",
+    "anonymize/transform.py",
+    "anonymize/audit/rawscan.py",
+}
+"""Who may open a sealed raw value. No writer, no log, no error and nothing of ``jobs`` is among them."""
 TRANSFORMER = {
     "columns",
     "groups",
@@ -83,6 +101,17 @@ def test_the_clock_and_the_environment_have_one_door(layer: str, path: Path) -> 
             use = (node.value.id, node.attr)
             if use in CALL_DOORS and layer != "opscommons":
                 assert name in CALL_DOORS[use], f"{name}:{node.lineno}: {'.'.join(use)} has its own door"
+
+
+@pytest.mark.parametrize(("layer", "path"), MODULES, ids=IDS)
+def test_raw_values_are_opened_by_few(layer: str, path: Path) -> None:
+    """What is sealed cannot leak; each file that opens it is one to read with care."""
+    name = path.relative_to(ROOT).as_posix()
+    names = {node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)}
+    held = {node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)}
+    if name != "schemas/raw.py":
+        assert ("open_raw" in names) is (name in RAW_DOORS), f"{name} opens raw values, or is listed and doesn't"
+        assert not held & {"_held", "open_raw"}, f"{name} breaks the seal"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "anonymize/audit").glob("*.py")), ids=lambda path: path.name)

@@ -1,13 +1,14 @@
 """The exact search of a finished file for every raw value that the run has seen. Runs while those still exist."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from anonymize.audit.channels import NUMBER_HEADERS, UNREADABLE, WRITER, Channel, read_channels
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import ANY_TOKEN, TableGrammar
+from schemas.raw import Raw, open_raw
 
 _ROOT: Final = "schema"  # what every Parquet file calls the root of its columns
 _BEGIN: Final = 5
@@ -16,7 +17,7 @@ _FIXED_NAME: Final = re.compile(r"(run-\d+|[0-9a-f]{16})\.parquet")
 
 
 def scan_staged(
-    path: Path, *, place: str, names: Iterable[str], raw_values: Collection[str], grammar: TableGrammar
+    path: Path, *, place: str, names: Iterable[str], raw_values: Raw[set[str]], grammar: TableGrammar
 ) -> list[Finding]:
     """Return where raw values occur in a file read back from disk, or in the ``names`` it goes by.
 
@@ -24,7 +25,7 @@ def scan_staged(
     by chance. Everything else is searched for each raw value as a part, but
     for those that a public word itself contains.
     """
-    raw = frozenset(raw_values)
+    raw = frozenset(open_raw(raw_values))
     words = grammar.public_words | {_ROOT}
     parts = _Needles(raw)
     parts.drop(parts.find("\n".join(sorted(words))))  # "node" in a column's name is nobody's node

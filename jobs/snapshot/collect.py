@@ -16,7 +16,7 @@ from anonymize.audit.grammar import build_grammar
 from anonymize.audit.rawscan import scan_staged
 from anonymize.identity import IdentityFrame
 from anonymize.pseudonyms import Pseudonymizer
-from anonymize.transform import TableAnonymizer, source_token
+from anonymize.transform import Report, TableAnonymizer, searched_addresses, source_token
 from collector.ahead import read_ahead, read_in_order
 from collector.counts import ReadPlan, Wanted, list_wanted
 from collector.coverage import count_samples
@@ -33,6 +33,7 @@ from schemas.commit import CommitFile, MetricCoverage, RawScan
 from schemas.derived import MADE_FROM, is_derived
 from schemas.errors import PrivacyError, SourceError
 from schemas.policy import Policy
+from schemas.raw import Raw
 from schemas.table import TableSchema
 from schemas.windows import Window
 from schemas.workload_kinds import read_workload_rules
@@ -98,7 +99,7 @@ class TableCollector:
             frame=self.frame,
             ignored_labels=self.source.ignored_labels,
         )
-        raw_values = {address for address in self.frame.nodes if len(address) > 4}
+        raw_values = searched_addresses(self.frame)
         coverage: list[MetricCoverage] = []
         with (
             RunWriter(folder, self.table) as writer,
@@ -114,7 +115,7 @@ class TableCollector:
         return StagedTable(self.table, source_token(self.pseudonymizer, name), files, tuple(coverage))
 
     def _read_runs(
-        self, anonymizer: TableAnonymizer, raw_values: set[str], coverage: list[MetricCoverage]
+        self, anonymizer: TableAnonymizer, raw_values: Raw[set[str]], coverage: list[MetricCoverage]
     ) -> Iterator[RunStart | pa.RecordBatch]:
         """Yield the sorted runs of all metrics; note every raw value seen, and how each metric ended."""
         listed = list_wanted(self.table, self.source.matchers)
@@ -125,7 +126,9 @@ class TableCollector:
                 del wanted[name]
         with closing(self._read_metrics(tuple(wanted.values()))) as pieces:
             for name, group in groupby(pieces, key=lambda piece: piece[0]):
-                runs = MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes)
+                runs = MetricRuns(
+                    self.table.metric(name), anonymizer, self.grid, self.scrapes, Report(raw_values=raw_values)
+                )
                 try:
                     for _, block in group:
                         if block is not None:
@@ -137,7 +140,6 @@ class TableCollector:
                     raise MetricFailed(name, error) from None
                 replica = self.source.reader.serving(name, self.grid).replica
                 coverage.append(runs.coverage().model_copy(update={"replica": replica}))
-                raw_values |= runs.report.raw_values
 
     def _read_metrics(self, wanted: Sequence[Wanted]) -> Generator[_Piece, None, None]:
         """Yield the blocks of every metric, one metric behind another, each begun by a piece without a block."""
@@ -185,7 +187,7 @@ class TableCollector:
     def _names_hosts(self) -> bool:
         return any(column.identity and self.policy.domains[column.identity].unmatched for column in self.table.labels)
 
-    def _scan(self, path: Path, rows: int, form: Form, raw_values: set[str]) -> CommitFile:
+    def _scan(self, path: Path, rows: int, form: Form, raw_values: Raw[set[str]]) -> CommitFile:
         """Hash a finished file and search it for every raw value, as it lies on the disk."""
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()

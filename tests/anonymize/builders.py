@@ -12,6 +12,7 @@ from anonymize.keys import PseudonymKey
 from anonymize.pseudonyms import Pseudonymizer
 from anonymize.transform import TableAnonymizer
 from schemas.policy import Policy
+from schemas.raw import Raw
 from schemas.table import TableSchema
 from schemas.windows import Window
 
@@ -144,6 +145,6 @@ def an_anonymizer(
         policy=policy or a_policy(),
         pseudonymizer=a_pseudonymizer(secret),
         source=source,
-        frame=build_frame(NODES) if frame is None else frame,
+        frame=build_frame([Raw("labels", NODES)]) if frame is None else frame,
         ignored_labels=ignored_labels,
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from anonymize.identity import IdentityFrame, build_frame, canonical_host, canonical_workload
 from anonymize.transform import Report
+from schemas.raw import Raw, open_raw
 from tests.anonymize.builders import an_anonymizer
 
 HOST_CHARACTERS = st.sampled_from([*"aZ09.:[]%-", "fe80::1", "10.0.0.7", "::ffff:", ":9100", "é", "İ", "\n"])
@@ -16,7 +17,7 @@ NODE = "gpu-7.lab.example"
 
 
 def a_frame(*nodes: tuple[str, str]) -> IdentityFrame:
-    return build_frame({"node": name, "internal_ip": address} for name, address in nodes)
+    return build_frame([Raw("labels", [{"node": name, "internal_ip": address} for name, address in nodes])])
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_every_spelling_of_every_node_has_the_token_of_its_node(nodes: dict[str,
     """Two tokens for one machine would hide a fault that shows in two exporters; one for two would invent it."""
     frame = a_frame(*nodes.items())
     spelled = data.draw(st.composite(lambda draw: [(name, spell(draw, name, nodes[name])) for name in nodes])())
-    columns = {"instance": (np.arange(len(spelled), dtype=np.int32), [text for _, text in spelled])}
-    plain = {"instance": (np.arange(len(spelled), dtype=np.int32), [name for name, _ in spelled])}
+    columns = {"instance": (np.arange(len(spelled), dtype=np.int32), Raw("instance", [text for _, text in spelled]))}
+    plain = {"instance": (np.arange(len(spelled), dtype=np.int32), Raw("instance", [name for name, _ in spelled]))}
 
     tokens, wanted = (
         an_anonymizer(frame=frame).make_columns("pod_cpu", each, len(spelled), Report()).column("node").to_pylist()
@@ -191,7 +192,7 @@ def test_an_address_has_no_short_name() -> None:
     """A node that goes by its address is not also called 10."""
     frame = a_frame(("10.0.0.7", "10.0.0.7"))
 
-    assert frame.nodes == {"10.0.0.7": "10.0.0.7"}
+    assert open_raw(frame.nodes) == {"10.0.0.7": "10.0.0.7"}
 
 
 def test_a_node_that_changed_its_address_has_both() -> None:
@@ -202,7 +203,7 @@ def test_a_node_that_changed_its_address_has_both() -> None:
 
 @pytest.mark.parametrize("infos", [[], [{}], [{"node": ""}], [{"internal_ip": "10.0.0.7"}], [{"node": ":9100"}]])
 def test_infos_without_a_name_make_no_node(infos: list[dict[str, str]]) -> None:
-    assert not build_frame(infos).nodes
+    assert not build_frame([Raw("labels", infos)]).nodes
 
 
 def test_a_stranger_is_no_node() -> None:

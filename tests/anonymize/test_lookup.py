@@ -12,6 +12,7 @@ from anonymize.identity import IdentityFrame
 from anonymize.lookup import MEANT, Found, list_fields, look_up
 from anonymize.transform import Report
 from schemas.errors import UsageError
+from schemas.raw import Raw
 from tests.anonymize.builders import OTHER_SECRET, SECRET, a_key, a_policy, an_anonymizer
 from tests.anonymize.test_pseudonyms import token_by_hand
 
@@ -28,7 +29,9 @@ RAW = {
 
 def found(domain: str, *values: str, secret: bytes = SECRET, cluster: bool = True) -> dict[str, str]:
     """Return what a look-up finds, by its reading."""
-    results = look_up(a_policy(), a_key(secret), source="lab", domain=domain, values=values, cluster=cluster)
+    results = look_up(
+        a_policy(), a_key(secret), source="lab", domain=domain, values=Raw("value", values), cluster=cluster
+    )
     assert {each.key_id for each in results} <= {"k_0123456789abcdef"}
     assert {each.reading for each in results} <= set(MEANT)
     return {each.reading: each.published for each in results}
@@ -36,7 +39,7 @@ def found(domain: str, *values: str, secret: bytes = SECRET, cluster: bool = Tru
 
 def published(labels: Mapping[str, str], metric: str = "pod_cpu", frame: IdentityFrame | None = None) -> dict[str, str]:
     """Return what the publisher itself makes of a series' labels."""
-    columns = {name: (np.zeros(1, dtype=np.int32), [value]) for name, value in labels.items()}
+    columns = {name: (np.zeros(1, dtype=np.int32), Raw(name, [value])) for name, value in labels.items()}
     batch = an_anonymizer(frame=frame).make_columns(metric, columns, 1, Report())
     return dict(batch.to_pylist()[0])
 
@@ -116,9 +119,9 @@ def test_a_host_of_which_nothing_stays_is_never_published() -> None:
 @given(value=st.text(st.characters(), min_size=8, max_size=60))
 def test_no_value_shows_in_a_result_or_an_error(value: str) -> None:
     """Terminals are recorded, and look-ups are about those who asked not to be seen."""
-    results = look_up(a_policy(), a_key(), source="lab", domain="pod", values=["a", value])
+    results = look_up(a_policy(), a_key(), source="lab", domain="pod", values=Raw("value", ["a", value]))
     with pytest.raises(UsageError) as refused:
-        look_up(a_policy(), a_key(), source="lab", domain="pod", values=[value])
+        look_up(a_policy(), a_key(), source="lab", domain="pod", values=Raw("value", [value]))
 
     assert results == (Found("k_0123456789abcdef", results[0].published, "itself"),)
     assert value not in repr(results)

@@ -12,6 +12,7 @@ import pytest
 from anonymize.audit.grammar import build_grammar
 from anonymize.audit.rawscan import scan_staged
 from schemas.arrow import staged_schema
+from schemas.raw import Raw
 from schemas.registry import find_table, read_policy
 
 TABLE = find_table("model_server")
@@ -88,7 +89,7 @@ CHANNELS = [
 
 
 def scan(path: Path, *, names: tuple[str, ...] = ("run-0.parquet",)) -> list[str]:
-    found = scan_staged(path, place="file", names=names, raw_values={RAW}, grammar=GRAMMAR)
+    found = scan_staged(path, place="file", names=names, raw_values=Raw("values", {RAW}), grammar=GRAMMAR)
     return [str(finding) for finding in found]
 
 
@@ -139,7 +140,7 @@ def test_chance_inside_a_token_is_no_finding(tmp_path: Path) -> None:
     path = tmp_path / "run-0.parquet"
     pq.write_table(rows(), path, store_schema=False)
 
-    found = scan_staged(path, place="file", names=(), raw_values={TOKEN[3:9]}, grammar=GRAMMAR)
+    found = scan_staged(path, place="file", names=(), raw_values=Raw("values", {TOKEN[3:9]}), grammar=GRAMMAR)
 
     assert found == []
 
@@ -149,8 +150,8 @@ def test_a_raw_value_that_looks_like_a_token_is_found(tmp_path: Path) -> None:
     path = tmp_path / "run-0.parquet"
     pq.write_table(rows(), path, store_schema=False)
 
-    assert scan_staged(path, place="file", names=(), raw_values={f"ns_{TOKEN}"}, grammar=GRAMMAR)
-    assert scan_staged(path, place="file", names=(), raw_values={TOKEN}, grammar=GRAMMAR)
+    assert scan_staged(path, place="file", names=(), raw_values=Raw("values", {f"ns_{TOKEN}"}), grammar=GRAMMAR)
+    assert scan_staged(path, place="file", names=(), raw_values=Raw("values", {TOKEN}), grammar=GRAMMAR)
 
 
 def test_an_address_is_found_although_a_public_word_is_a_part_of_it(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_an_address_is_found_although_a_public_word_is_a_part_of_it(tmp_path: Pa
     path = tmp_path / "run-0.parquet"
     pq.write_table(rows().replace_schema_metadata({"at": "10.0.0.1/main"}), path)
 
-    assert scan_staged(path, place="file", names=(), raw_values={"10.0.0.1"}, grammar=GRAMMAR)
+    assert scan_staged(path, place="file", names=(), raw_values=Raw("values", {"10.0.0.1"}), grammar=GRAMMAR)
 
 
 @pytest.mark.parametrize("word", ["schema", "arrow", "parquet", "deadbeef"])
@@ -168,4 +169,4 @@ def test_what_the_writer_says_of_itself_is_no_finding(word: str, tmp_path: Path)
     pq.write_table(rows(), path, store_schema=False)
     names = ("run-0.parquet", "0123deadbeef4567.parquet")
 
-    assert scan_staged(path, place="file", names=names, raw_values={word}, grammar=GRAMMAR) == []
+    assert scan_staged(path, place="file", names=names, raw_values=Raw("values", {word}), grammar=GRAMMAR) == []

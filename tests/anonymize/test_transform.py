@@ -17,6 +17,7 @@ from anonymize.columns import Codes
 from anonymize.identity import IdentityFrame
 from anonymize.transform import SHORTEST_SEARCHED, Report, TableAnonymizer, source_token
 from schemas.errors import PrivacyError
+from schemas.raw import Raw, open_raw
 from tests.anonymize.builders import OTHER_SECRET, a_policy, a_pseudonymizer, a_table, an_anonymizer
 
 RAW = {
@@ -51,11 +52,11 @@ def make_columns(
     by: TableAnonymizer, metric: str, labels: Sequence[Mapping[str, str]], report: Report
 ) -> pa.RecordBatch:
     """Hand label sets over as the collector does: by columns of codes and distinct values."""
-    columns: dict[str, tuple[Codes, list[str]]] = {}
+    columns: dict[str, tuple[Codes, Raw[Sequence[str]]]] = {}
     for name in {name for each in labels for name in each}:
         values = sorted({each[name] for each in labels if name in each})
         codes = [values.index(each[name]) if name in each else -1 for each in labels]
-        columns[name] = (np.array(codes, dtype=np.int32), values)
+        columns[name] = (np.array(codes, dtype=np.int32), Raw(name, values))
     return by.make_columns(metric, columns, len(labels), report)
 
 
@@ -106,7 +107,7 @@ def test_labels_that_nobody_declared_are_dropped_and_named() -> None:
 
     assert [list(row) for row in rows] == [COLUMNS] * 2
     assert report.dropped_labels == {"email", "uid", "image"}
-    assert {"somebody@example.org", "registry.example/x"} <= report.raw_values
+    assert {"somebody@example.org", "registry.example/x"} <= open_raw(report.raw_values)
     assert "example" not in json.dumps(rows)
 
 
@@ -131,8 +132,8 @@ def test_a_label_that_is_dropped_for_one_metric_is_searched_for_there() -> None:
     publish(RAW | {"phase": "made-up-phase"}, report=declared)
     publish(RAW | {"phase": "made-up-phase"}, metric="pod_info", report=undeclared)
 
-    assert "made-up-phase" not in declared.raw_values
-    assert "made-up-phase" in undeclared.raw_values
+    assert "made-up-phase" not in open_raw(declared.raw_values)
+    assert "made-up-phase" in open_raw(undeclared.raw_values)
 
 
 def test_a_word_outside_its_vocabulary_becomes_other_and_is_counted() -> None:
@@ -225,7 +226,7 @@ def test_a_column_is_made_from_the_first_of_its_labels_that_a_series_has() -> No
     assert {row["node"] for row in rows[:4]} == {rows[0]["node"]} != {None}
     assert rows[4]["node"] is None
     assert report.dropped_labels == set()
-    assert {"worker-9", "other-8"} <= report.raw_values
+    assert {"worker-9", "other-8"} <= open_raw(report.raw_values)
 
 
 def test_a_host_that_is_no_node_gets_a_token_of_another_kind() -> None:
@@ -345,7 +346,7 @@ def test_every_raw_value_is_searched_for_in_the_finished_file(labels: Sequence[M
     publish(*labels, report=report)
 
     wanted = {value for each in labels for name, value in each.items() if name not in plain and len(value) >= 5}
-    assert report.raw_values == wanted - {"kube-system", "Running", "Succeeded"}
+    assert open_raw(report.raw_values) == wanted - {"kube-system", "Running", "Succeeded"}
 
 
 def test_many_series_of_few_names_make_few_strings() -> None:

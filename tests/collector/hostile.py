@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from collector.grid import Grid, SeriesBlock
 from collector.native import Block
+from schemas.raw import open_raw
 from tests.prometheus.wire import Samples
 
 STALE: Final = 0x7FF0000000000002
@@ -154,7 +155,7 @@ def from_blocks(blocks: Iterable[Block], grid: Grid, *, without: Iterable[str] =
         rows = np.arange(len(block), dtype=np.int64)[::-1]  # any order may be asked for
         samples = block.decode(rows)
         ends = np.cumsum(samples.lengths)
-        labels = list(block.labels)
+        labels = open_raw(block.labels.rows())
         for row, end, length in zip(rows, ends, samples.lengths, strict=True):
             identity = frozenset((name, value) for name, value in labels[row].items() if name not in dropped)
             assert identity not in found, "one series came twice"

@@ -23,6 +23,7 @@ from collector.kernels.stats import RECEIVED
 from collector.promql import Matcher, quote
 from collector.reader import Reader, choose_reader
 from collector.server import ServerInfo
+from schemas.raw import open_raw
 from tests.collector.effort import FULL
 from tests.collector.hostile import (
     MINUTE,
@@ -85,7 +86,7 @@ def test_every_sample_of_a_window_is_counted_once(prometheus: RealPrometheus) ->
         for first, last in pairwise(bounds):
             for block in reader.read(metric, (), _grid(prometheus, first, last, 30 * SECOND)):
                 assert isinstance(block, SeriesBlock)
-                for row, labels in enumerate(block.labels):
+                for row, labels in enumerate(open_raw(block.labels.rows())):
                     found[labels["case"]] += int(block.decode(np.array([row])).hours[0, RECEIVED])
         assert found == wanted
 

@@ -17,6 +17,7 @@ from collector.labels import LabelSets
 from collector.remote_pb2 import Chunk
 from collector.remote_read import EncodedBlock, Gatherer
 from schemas.errors import SourceError
+from schemas.raw import open_raw
 from schemas.windows import Window
 from tests.collector.gorilla import encode_chunk, split_chunks
 from tests.collector.hostile import STALE, to_bits
@@ -208,10 +209,10 @@ def test_rows_are_cut_by_what_they_may_hold(most: list[int], pieces: list[int]) 
 @given(sets=st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["", "x", "y", "z"])), max_size=8))
 def test_labels_by_columns_are_the_labels_given(sets: list[dict[str, str]]) -> None:
     found = LabelSets([{**labels, "__name__": "up"} for labels in sets])
-    columns = found.columns()
+    columns = {name: (codes, open_raw(values)) for name, (codes, values) in found.columns().items()}
 
-    assert list(found) == sets
-    assert found[:] == sets
+    assert open_raw(found.rows()) == sets
+    assert open_raw(found.rows(range(len(sets))[::-2])) == sets[::-2]
     for row, labels in enumerate(sets):
         by_column = {name: values[codes[row]] for name, (codes, values) in columns.items() if codes[row] >= 0}
         assert by_column == labels

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from collector.matrix import HistogramsFound, Matrix, decode_matrix
+from schemas.raw import open_raw
 from tests.collector.hostile import SPECIALS, to_bits
 
 Pairs = list[tuple[float, str]]
@@ -41,7 +42,11 @@ def test_labels_that_look_like_samples_are_labels() -> None:
         assert _decode(_render(wanted)) == _parse(wanted)
     answer = {"status": "success", "data": {"result": [{"metric": {"values": "x"}, "values": [[1, "2"]]}]}}
     (matrix,), _ = _take(json.dumps(answer, separators=(",", ":")).encode())
-    assert (matrix.labels, matrix.times_ms.tolist(), matrix.values.tolist()) == ([{"values": "x"}], [1000], [2.0])
+    assert (open_raw(matrix.labels), matrix.times_ms.tolist(), matrix.values.tolist()) == (
+        [{"values": "x"}],
+        [1000],
+        [2.0],
+    )
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 2, 7, 64, 10_000])
@@ -176,7 +181,7 @@ def _decode(content: bytes) -> list[tuple[str, list[int], list[int]]]:
 
 def _list(matrix: Matrix) -> list[tuple[str, list[int], list[int]]]:
     return [
-        (series.labels["n"], series.times_ms.tolist(), series.values.view(np.uint64).tolist())
+        (open_raw(series.labels)["n"], series.times_ms.tolist(), series.values.view(np.uint64).tolist())
         for series in matrix.series()
     ]
 

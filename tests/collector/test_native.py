@@ -15,6 +15,7 @@ from collector.labels import LabelSets
 from collector.native import BLOCK_BYTES, NativeBlock, NativeGatherer
 from collector.remote_pb2 import Chunk
 from collector.remote_read import Gatherer
+from schemas.raw import open_raw
 from tests.collector.gorilla import encode_chunk as encode_floats
 from tests.collector.histogram_chunks import STALE, Histogram, encode_chunk, to_bits
 from tests.collector.histogram_oracle import from_blocks, from_plan
@@ -154,7 +155,7 @@ def test_series_are_counted_by_their_own_targets_in_any_order_and_any_number_at_
 
 
 def _numbers(labels: LabelSets) -> list[int]:
-    return [int(each["n"]) for each in labels]
+    return [int(each["n"]) for each in open_raw(labels.rows())]
 
 
 def test_a_series_of_both_kinds_is_in_a_block_of_either() -> None:

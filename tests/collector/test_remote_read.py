@@ -18,6 +18,7 @@ from collector.reader import choose_reader
 from collector.remote_pb2 import Chunk, ChunkedReadResponse
 from collector.remote_read import NotServed, join_series
 from schemas.errors import SourceError
+from schemas.raw import open_raw
 from tests.collector.effort import FULL
 from tests.collector.gorilla import encode_chunk
 from tests.collector.histogram_chunks import Histogram
@@ -37,7 +38,7 @@ def test_a_series_that_is_split_over_frames_is_one() -> None:
 
     block, samples = _read(streamed(body))[0]
 
-    assert [dict(labels) for labels in block.labels] == [{"a": "1"}, {"a": "2"}]
+    assert [dict(labels) for labels in open_raw(block.labels.rows())] == [{"a": "1"}, {"a": "2"}]
     assert samples.values[: samples.lengths[0]].tolist() == [float(n) for n in range(10)]
     assert samples.lengths.tolist() == [10, 5]
 
@@ -60,7 +61,9 @@ def test_blocks_are_cut_by_their_size_and_lose_no_series(monkeypatch: pytest.Mon
     blocks = _read(streamed(body))
 
     assert [len(block) for block, _ in blocks] == [3, 3, 2]
-    assert [labels["n"] for block, _ in blocks for labels in block.labels] == [str(n) for n in range(8)]
+    assert [labels["n"] for block, _ in blocks for labels in open_raw(block.labels.rows())] == [
+        str(n) for n in range(8)
+    ]
     assert [length for _, samples in blocks for length in samples.lengths.tolist()] == [10] * 8
 
 
@@ -173,7 +176,7 @@ def test_series_with_native_histograms_come_in_blocks_of_their_own() -> None:
     with serve(streamed(frame(message.SerializeToString()))) as server:
         blocks = list(remote_read.read_series(Connection(Access(server.url)), "made_up", (), GRID))
 
-    assert [[labels["kind"] for labels in block.labels] for block in blocks] == [
+    assert [[labels["kind"] for labels in open_raw(block.labels.rows())] for block in blocks] == [
         ["floats"],
         ["both"],
         ["both", "histograms", "unknown"],

@@ -28,6 +28,7 @@ from collector.server import ServerInfo
 from collector.split import Read
 from demo.servers import find_free_port, start_prometheus
 from schemas.errors import SourceError, UsageError
+from schemas.raw import open_raw
 from tests.collector.hostile import MINUTE, SECOND, Vectors, assert_equal, from_blocks, from_matrix, to_bits
 from tests.collector.misbehaving import Answer, serve
 from tests.faults.proxy import answer, cut, proxy
@@ -289,12 +290,14 @@ def test_of_several_replica_labels_one_combination_is_chosen(
 
     choice = choose_values(replica, ("a", "b"), groups, number=None)
 
-    assert tuple(matcher.value for matcher in choice.matchers) == values
+    assert tuple(open_raw(matcher.value) for matcher in choice.matchers) == values
     assert choice.samples == samples
     inside = [
         group
         for group in groups
-        if all(re.fullmatch(matcher.value, value) for matcher, value in zip(choice.matchers, group, strict=True))
+        if all(
+            re.fullmatch(open_raw(matcher.value), value) for matcher, value in zip(choice.matchers, group, strict=True)
+        )
     ]
     assert sum(groups[group] for group in inside) == samples
 

@@ -24,6 +24,7 @@ from collector.reader import ReadPath, choose_reader
 from collector.scrapes import FAILED, SUCCEEDED, UNSEEN, ScrapeTimes, find_scrapes, make_schedule, target_indices
 from collector.up import DOWN, GONE, UP, UpSamples
 from schemas.hours import HOUR_MS
+from schemas.raw import Raw, open_raw
 from tests.collector.hostile import MINUTE, SECOND, STALE, to_bits
 from tests.prometheus.server import EXTERNAL_LABELS, RealPrometheus
 from tests.prometheus.wire import Samples
@@ -71,7 +72,7 @@ def by_instance(scrapes: ScrapeTimes) -> dict[str, list[tuple[int, bool]]]:
         target["instance"]: list(
             zip(scrapes.scheduled[first:last].tolist(), scrapes.unseen[first:last].tolist(), strict=True)
         )
-        for target, first, last in zip(scrapes.labels, scrapes.offsets[:-1], scrapes.offsets[1:], strict=True)
+        for target, first, last in zip(open_raw(scrapes.labels), scrapes.offsets[:-1], scrapes.offsets[1:], strict=True)
     }
 
 
@@ -106,12 +107,12 @@ def test_scrapes_are_those_that_the_server_recorded(prometheus: RealPrometheus, 
         name: [(at, False) for at, bits in samples if START - LOOKBACK <= at < END and bits == BITS[UP]]
         for name, samples in raw.items()
     }
-    for number, target in enumerate(scrapes.labels):
+    for number, target in enumerate(open_raw(scrapes.labels)):
         samples = raw[target["instance"]]
         assert scrapes.counts[number, :, SUCCEEDED].tolist() == in_hours(at for at, b in samples if b == BITS[UP])
         assert scrapes.counts[number, :, FAILED].tolist() == in_hours(at for at, b in samples if b == BITS[DOWN])
     assert not scrapes.counts[:, :, UNSEEN].any()
-    intervals = {t["instance"]: int(i) for t, i in zip(scrapes.labels, scrapes.intervals, strict=True)}
+    intervals = {t["instance"]: int(i) for t, i in zip(open_raw(scrapes.labels), scrapes.intervals, strict=True)}
     assert intervals == pytest.approx(
         {"fast": 15_000, "slow": 60_000, "jittered": 30_000, "down": 15_000, "young": 15_000, "gone": 15_000}, abs=200
     )
@@ -147,7 +148,7 @@ def test_scrapes_that_the_source_missed_are_put_where_they_were_missed(
         for name, times in targets.items()
     }
     assert by_instance(scrapes) == wanted
-    for number, target in enumerate(scrapes.labels):
+    for number, target in enumerate(open_raw(scrapes.labels)):
         lost = [at for at, unseen in wanted[target["instance"]] if unseen]
         assert scrapes.counts[number, :, UNSEEN].tolist() == in_hours(lost)
 
@@ -189,7 +190,7 @@ def test_a_source_that_was_off_all_the_time_has_no_targets(prometheus: RealProme
 
         assert scrapes.targets == 0
         assert scrapes.counts.shape == (0, 2, 3)
-        assert target_indices([{"job": "a", "instance": "b"}], scrapes).tolist() == [-1]
+        assert target_indices(LabelSets([{"job": "a", "instance": "b"}]), scrapes).tolist() == [-1]
 
 
 def test_up_is_asked_in_pieces_where_it_is_long(prometheus: RealPrometheus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +210,11 @@ def a_source(*targets: dict[str, str], times: Sequence[Sequence[int]] | None = N
     given = times or [every(15 * SECOND) for _ in targets]
     flat = np.array([each for one in given for each in one], dtype=np.int64)
     samples = UpSamples(
-        targets, np.array([len(one) for one in given]), flat, np.full(len(flat), UP, np.uint8), shows_ends=True
+        Raw("up", targets),
+        np.array([len(one) for one in given]),
+        flat,
+        np.full(len(flat), UP, np.uint8),
+        shows_ends=True,
     )
     return find_scrapes(samples, GRID, ignored={"replica"})
 
@@ -222,7 +227,7 @@ def test_of_two_replicas_the_one_that_saw_more_counts() -> None:
     scrapes = a_source({**target, "replica": "r0"}, {**target, "replica": "r1"}, times=[all_times[::3], all_times])
 
     assert scrapes.targets == 1
-    assert scrapes.labels == [{"job": "node", "instance": "a"}]
+    assert open_raw(scrapes.labels) == [{"job": "node", "instance": "a"}]
     assert scrapes.intervals.tolist() == [15 * SECOND]
 
 
@@ -240,9 +245,8 @@ def test_series_find_their_target_by_job_and_instance() -> None:
         {"job": "node", "instance": "a", "mode": "idle"},
     ]
 
-    for labels in (series, LabelSets(series)):
-        assert target_indices(labels, scrapes).tolist() == [2, 1, -1, -1, -1, -1, 0]
-    assert target_indices([], scrapes).tolist() == []
+    assert target_indices(LabelSets(series), scrapes).tolist() == [2, 1, -1, -1, -1, -1, 0]
+    assert target_indices(LabelSets(), scrapes).tolist() == []
 
 
 def test_the_endpoints_of_one_kubelet_are_targets_of_their_own() -> None:
@@ -255,24 +259,23 @@ def test_the_endpoints_of_one_kubelet_are_targets_of_their_own() -> None:
         {**kubelet, "metrics_path": "/metrics/probes"},
     )
 
-    found = target_indices(
+    series = LabelSets(
         [
             {**kubelet, "metrics_path": "/metrics/cadvisor", "pod": "x"},
             {**kubelet, "metrics_path": "/metrics"},
             {**kubelet},
             {**kubelet, "metrics_path": "/elsewhere"},
             {"job": "node", "instance": "a"},
-        ],
-        scrapes,
+        ]
     )
 
-    assert found.tolist() == [1, 0, -1, -1, 2]
+    assert target_indices(series, scrapes).tolist() == [1, 0, -1, -1, 2]
 
 
 def test_what_rules_make_has_no_target() -> None:
     """An alert carries the job and instance that it is about, and is evaluated at another interval."""
     scrapes = a_source({"job": "node", "instance": "a"})
-    labels = [{"job": "node", "instance": "a", "alertname": "x"}]
+    labels = LabelSets([{"job": "node", "instance": "a", "alertname": "x"}])
 
     assert target_indices(labels, scrapes, metric="ALERTS").tolist() == [-1]
     assert target_indices(labels, scrapes, metric="node_load1").tolist() == [0]
@@ -285,9 +288,9 @@ def test_what_every_scrape_makes_is_expected_of_failed_ones_too() -> None:
     states = np.where((flat >= START) & (flat < START + MINUTE), DOWN, UP).astype(np.uint8)
     labels = [{"job": "node", "instance": name} for name in "ab"]
     lengths = np.array([len(each) for each in times])
-    scrapes = find_scrapes(UpSamples(labels, lengths, flat, states, shows_ends=True), GRID)
+    scrapes = find_scrapes(UpSamples(Raw("up", labels), lengths, flat, states, shows_ends=True), GRID)
 
-    schedules = [make_schedule(labels[::-1], scrapes, metric=metric) for metric in ("up", "node_load1")]
+    schedules = [make_schedule(LabelSets(labels[::-1]), scrapes, metric=metric) for metric in ("up", "node_load1")]
 
     for schedule, lost in zip(schedules, (0, MINUTE), strict=True):
         assert schedule.targets.tolist() == [1, 0]
@@ -301,7 +304,7 @@ def test_raw_names_neither_show_nor_leave_the_process() -> None:
     scrapes = a_source({"job": "secret-job", "instance": "secret-instance"})
 
     assert "secret" not in repr(scrapes)
-    with pytest.raises(TypeError, match="raw series stay in the process"):
+    with pytest.raises(TypeError, match="raw values stay in the process"):
         pickle.dumps(scrapes)
 
 
@@ -378,7 +381,7 @@ def test_planted_losses_are_counted_from_the_server_s_own_samples(prometheus: Re
         scrapes = read(prometheus, source, path)
         found = {}
         for series, samples in prometheus.read_raw(metric, START - LOOKBACK, END - 1):
-            target = int(target_indices([series], scrapes)[0])
+            target = int(target_indices(LabelSets([series]), scrapes)[0])
             hours = np.zeros((2, HOUR_COLUMNS), dtype=np.int64)
             count_hours(
                 np.array([at for at, _ in samples], dtype=np.int64),

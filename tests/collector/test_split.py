@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from collector.promql import Matcher
 from collector.split import REGEX_CHARACTERS, Read, plan_reads, split_by_label
+from schemas.raw import open_raw
 
 LabelSet = Mapping[str, str]
 LABELS = ("namespace", "pod", "instance")
@@ -48,7 +49,7 @@ def test_a_read_is_too_large_only_where_no_label_divides_it(counted: list[LabelS
         inside = [labels for labels in counted if _selects(read.matchers, labels)]
         assert len(inside) <= most or len({tuple(labels.get(name, "") for name in LABELS) for labels in inside}) == 1
         for matcher in read.matchers:
-            assert len(matcher.value) <= REGEX_CHARACTERS
+            assert len(open_raw(matcher.value)) <= REGEX_CHARACTERS
 
 
 @given(counts=st.dictionaries(VALUES, st.integers(1, 50), max_size=150), most=st.integers(1, 60))
@@ -139,7 +140,7 @@ def test_a_beginning_that_is_still_too_large_is_divided_by_the_same_label_again(
 
     assert max(read.series or 0 for read in reads) <= 2
     assert max(len(read.matchers) for read in reads) > 1
-    assert max(len(matcher.value) for read in reads for matcher in read.matchers) <= REGEX_CHARACTERS
+    assert max(len(open_raw(matcher.value)) for read in reads for matcher in read.matchers) <= REGEX_CHARACTERS
     assert sum(read.series or 0 for read in reads) == len(series)
 
 
@@ -150,7 +151,7 @@ def test_thousands_of_values_are_divided_by_how_they_begin() -> None:
     reads = _plan(series, 5_000)
 
     assert 4 <= len(reads) <= 6
-    assert all(len(matcher.value) < 2_000 for read in reads for matcher in read.matchers)
+    assert all(len(open_raw(matcher.value)) < 2_000 for read in reads for matcher in read.matchers)
     assert max(read.series or 0 for read in reads) <= 5_000
     assert sum(read.series or 0 for read in reads) == len(series)
 
@@ -175,5 +176,6 @@ def _selects(matchers: Iterable[Matcher], labels: LabelSet) -> bool:
 
 
 def _matches(matcher: Matcher, value: str) -> bool:
-    same = value == matcher.value if matcher.op in ("=", "!=") else bool(re.fullmatch(matcher.value, value))
+    wanted = open_raw(matcher.value)
+    same = value == wanted if matcher.op in ("=", "!=") else bool(re.fullmatch(wanted, value))
     return same == (matcher.op in ("=", "=~"))

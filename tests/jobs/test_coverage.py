@@ -26,6 +26,7 @@ from schemas.arrow import COVERAGE_SCHEMA
 from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, ReadInfo, Span
 from schemas.coverage import REASONS
 from schemas.hours import HOUR_MS, cut_at_hours
+from schemas.raw import Raw
 from schemas.windows import Window, from_ms, to_ms
 from tests.jobs.builders import DAY, HOUR, a_gpu_schema, a_metric_facts, a_release_facts, a_table_facts
 
@@ -51,7 +52,11 @@ def a_source(grid: Grid, *targets: dict[str, tuple[int, int]]) -> ScrapeTimes:
         states += [DOWN if down[0] <= at < down[1] else UP for at in own]
     labels = [{"job": "planted", "instance": str(number)} for number in range(len(targets))]
     samples = UpSamples(
-        labels, np.array(lengths, int), np.array(times, np.int64), np.array(states, np.uint8), shows_ends=True
+        Raw("up", labels),
+        np.array(lengths, int),
+        np.array(times, np.int64),
+        np.array(states, np.uint8),
+        shows_ends=True,
     )
     return find_scrapes(samples, grid)
 
