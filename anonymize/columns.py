@@ -52,8 +52,8 @@ def absent(count: int) -> RawColumn:
     return RawColumn(np.full(count, -1, dtype=np.int32), Raw("nothing", ()))
 
 
-def combine(columns: Sequence[RawColumn]) -> tuple[Codes, list[tuple[str | None, ...]]]:
-    """Return the distinct combinations of raw values in several columns, and the code of each series'."""
+def combine(columns: Sequence[Column | RawColumn]) -> tuple[Codes, list[tuple[str | None, ...]]]:
+    """Return the distinct combinations of values in several columns, and the code of each series'."""
     sizes = [len(column.values) + 1 for column in columns]
     if math.prod(sizes) >= 1 << 63:
         raise OverflowError("more combinations of values than there are codes")
@@ -64,7 +64,7 @@ def combine(columns: Sequence[RawColumn]) -> tuple[Codes, list[tuple[str | None,
     parts: list[list[str | None]] = []
     for column, size in zip(reversed(columns), reversed(sizes), strict=True):
         distinct, code = np.divmod(distinct, size)
-        values = open_raw(column.values)
+        values = column.values if isinstance(column, Column) else open_raw(column.values)
         parts.append([values[at - 1] if at else None for at in code.tolist()])
     return codes.astype(np.int32), list(zip(*reversed(parts), strict=True))
 
