@@ -53,8 +53,10 @@ RAW_DOORS = {
     "anonymize/lookup.py",
     "anonymize/transform.py",
     "anonymize/audit/rawscan.py",
+    # makes series by names that become tokens with all others
+    "jobs/snapshot/workloads.py",
 }
-"""Who may open a sealed raw value. No writer, no log, no error and nothing of ``jobs`` is among them."""
+"""Who may open a sealed raw value. No writer, no log and no error is among them."""
 TRANSFORMER = {
     "columns",
     "groups",

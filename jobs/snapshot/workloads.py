@@ -32,6 +32,7 @@ from schemas.derived import (
     WORKLOAD,
     WORKLOAD_POD,
 )
+from schemas.raw import Raw, open_raw
 from schemas.workload_kinds import WorkloadRules
 
 ACTIVE: Final = ("Pending", "Running")
@@ -262,8 +263,8 @@ def _columns(block: SeriesBlock, *names: str) -> Iterator[tuple[str, ...]]:
     columns = block.labels.columns()
     found = []
     for name in names:
-        codes, values = columns.get(name, (np.full(len(block), -1, dtype=np.int32), []))
-        texts = [*values, ""]  # code -1 finds the last
+        codes, values = columns.get(name, (np.full(len(block), -1, dtype=np.int32), Raw(name, ())))
+        texts = [*open_raw(values), ""]  # code -1 finds the last
         found.append([texts[code] for code in codes.tolist()])
     return zip(*found, strict=True)
 
