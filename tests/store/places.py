@@ -3,7 +3,7 @@
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -107,9 +107,21 @@ def use_credentials(patch: pytest.MonkeyPatch, access_key: str, secret_key: str)
     """Let boto3 find these credentials, and none that the machine may have."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         patch.delenv(name, raising=False)
-    patch.setenv("AWS_ACCESS_KEY_ID", access_key)
-    patch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    patch.setenv("AWS_CONFIG_FILE", os.devnull)
-    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    for name, value in _environment(access_key, secret_key).items():
+        patch.setenv(name, value)
+
+
+def credentials_of(gateway: Gateway) -> Mapping[str, str]:
+    """Return the environment in which a command may use the gateway."""
+    return _environment(gateway.access_key, gateway.secret_key)
+
+
+def _environment(access_key: str, secret_key: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
