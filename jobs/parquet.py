@@ -5,7 +5,7 @@ another. Dictionaries are built for each row group from the values that occur in
 dictionary page whole; neither the Arrow schema nor any metadata goes into the footer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -47,19 +47,6 @@ class Segments:
         return len(self.timestamps)
 
 
-def concat_segments(parts: Sequence[Segments]) -> Segments:
-    """Return all segments behind one another."""
-    if len(parts) == 1:
-        return parts[0]
-    return Segments(
-        pa.Table.from_batches([part.columns for part in parts]).combine_chunks().to_batches()[0],
-        np.concatenate([part.lengths for part in parts]),
-        np.concatenate([part.timestamps for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.valid for part in parts]),
-    )
-
-
 def sort_segments(segments: Segments, table: TableSchema) -> Segments:
     """Return the segments by the table's sort key, then series_id; segments of one series keep their order."""
     keys: list[tuple[str, Literal["ascending", "descending"]]] = [
@@ -89,8 +76,7 @@ def sort_rows(columns: pa.RecordBatch, table: TableSchema) -> npt.NDArray[np.int
 
 def _rank(column: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401 - any Arrow array
     if not pa.types.is_dictionary(column.type):
-        order = pc.sort_indices(column).to_numpy()
-        return _places(order)[: len(column)]
+        return pc.rank(column, tiebreaker="dense").to_numpy().astype(np.int64)  # null comes last
     places = _places(pc.sort_indices(column.dictionary).to_numpy())
     codes: npt.NDArray[np.int32] = column.indices.fill_null(len(column.dictionary)).to_numpy()
     return places[codes]
@@ -228,6 +214,11 @@ def choose_value_encoding(values: npt.NDArray[np.float64], *, level: int = 3) ->
             writer.write_batch(batch)
         sizes[encoding] = sink.getvalue().size
     return min(_ENCODINGS, key=lambda encoding: sizes[encoding])
+
+
+def open_table_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a file for a table of strings and numbers that is written piece by piece, each a row group or several."""
+    return pq.ParquetWriter(path, schema, **_options(schema))
 
 
 def write_table(path: Path, arrow_table: pa.Table) -> None:

@@ -88,7 +88,7 @@ def _table_facts(
         series=table.all_series,
         data_bytes=sum(file.bytes for file in table.files if file.role in ("data", "native")),
         metrics=tuple(_metric_facts(metric, table, own, hours[metric.name]) for metric in table.schema.metrics),
-        entities={name: len(tokens) for name, tokens in sorted(table.entities.items())},
+        entities=dict(sorted(table.entities.items())),
         dropped_labels=tuple(sorted(dropped)),
         outside_vocabulary={  # less this count, what stands as other is what few share
             name: count for name, count in sorted(outside.items()) if (table.schema.table, name) not in suppressed
@@ -109,7 +109,7 @@ def _metric_facts(
     return MetricFacts(
         metric=metric.name,
         rows=sums.rows + native.rows,
-        series=len(sums.series | native.series),
+        series=table.series_of.get(metric.name, 0),
         minimum=sums.minimum,
         maximum=sums.maximum,
         nulls=sums.nulls,

@@ -4,7 +4,7 @@ Histograms are large, so runs are merged as they are read: of each only one row 
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from jobs.parquet import ROW_GROUP_ROWS, build_group, open_writer, sort_rows
+from jobs.parquet import ROW_GROUP_ROWS, build_group, open_writer
 from jobs.release.layout import data_path
-from jobs.release.staged import groups_of, series_starts
-from schemas.errors import StoreError
-from schemas.native import VALUE_COLUMNS, VALUE_FIELDS, native_name, native_schema
+from jobs.release.merge import Hide, Instants, Merge, begins_series, plan_merge, show_plain
+from schemas.native import VALUE_FIELDS, native_name, native_schema
 from schemas.table import TableSchema
 
 GROUP_BUCKETS: Final = 1 << 20
 """A row group ends early when it has so many buckets: 8 MB of them."""
+HELD_ROWS: Final = 500_000
+"""Rows of all runs together that are held at once."""
 _FLAT: Final = ["timestamp", *(each.name for each in VALUE_FIELDS)]
 
 
@@ -32,7 +32,7 @@ class NativeSums:
     """What is counted over the files of one metric."""
 
     rows: int = 0
-    series: set[str] = field(default_factory=set)
+    series: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,40 +53,31 @@ def write_native_day(
     day: dt.date,
     root: Path,
     *,
-    hide: Callable[[pa.RecordBatch], pa.RecordBatch],
+    hide: Hide,
+    scratch: Path,
 ) -> WrittenNative | None:
     """Merge the staged files of one day, in the order of their windows, into one; ``None`` if none has the metric."""
-    runs = [run for path in paths if (run := _open_run(path, schema, metric)) is not None]
-    if not runs:
-        return None
-    columns = (
-        pa.Table.from_batches([hide(run.columns) for run in runs]).unify_dictionaries().combine_chunks().to_batches()[0]
+    fields = [each for each in native_schema(schema) if each.name not in _FLAT]
+    merge = plan_merge(
+        paths, schema, metric, fields=fields, flat=_FLAT, hide=hide, scratch=scratch, held_rows=HELD_ROWS
     )
-    lengths = np.concatenate([run.lengths for run in runs])
-    owners = np.repeat(np.arange(len(runs)), [len(run.lengths) for run in runs])
-    order = sort_rows(columns, schema)
-    _check_order(order, owners)
+    if merge is None:
+        return None
     path = data_path(native_name(schema.table), metric, day, 0)
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     wanted = native_schema(schema)
+    numbers, instants = np.cumsum(begins_series(merge.columns)), Instants(path)
     first_ms, last_ms = 1 << 62, -(1 << 62)
     with open_writer(root / path, wanted) as writer:
-        for group in _merge(runs, order, owners, lengths):
+        for group in _merge(merge):
             times: Any = group.values.column("timestamp").combine_chunks().cast(pa.int64())
             first_ms, last_ms = min(first_ms, pc.min(times).as_py()), max(last_ms, pc.max(times).as_py())
+            instants.check(times.to_numpy(), np.repeat(numbers[group.segments], group.lengths))
             values: dict[str, Any] = {name: group.values.column(name).combine_chunks() for name in _FLAT}
             at: Any = pa.array(group.segments)
-            writer.write_batch(build_group(columns.take(at), group.lengths, values, wanted, {}))
-    return WrittenNative(path, int(lengths.sum()), first_ms, last_ms, columns)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The rows of one metric in a staged file: ``columns`` and ``lengths`` say whose, ``cursor`` gives them."""
-
-    columns: pa.RecordBatch
-    lengths: npt.NDArray[np.int64]
-    cursor: "_Cursor"
+            shown = show_plain(merge.columns.take(at))
+            writer.write_batch(build_group(shown, group.lengths, values, wanted, {}))
+    return WrittenNative(path, int(merge.lengths.sum()), first_ms, last_ms, merge.columns)
 
 
 @dataclass(frozen=True)
@@ -98,62 +89,12 @@ class _Group:
     values: pa.Table
 
 
-class _Cursor:
-    """Gives the rows of some row groups one after another; a file is open only while a group is read."""
-
-    def __init__(self, path: Path, groups: Sequence[int]) -> None:
-        self._path = path
-        self._groups = iter(groups)
-        self._rest: pa.Table | None = None
-
-    def take(self, count: int) -> Iterator[pa.Table]:
-        """Yield the next ``count`` rows, in pieces."""
-        while count:
-            if self._rest is None or not self._rest.num_rows:
-                with pq.ParquetFile(self._path) as file:
-                    self._rest = file.read_row_group(next(self._groups), columns=_FLAT)
-            piece = self._rest.slice(0, count)
-            self._rest = self._rest.slice(piece.num_rows)
-            count -= piece.num_rows
-            yield piece
-
-
-def _open_run(path: Path, schema: TableSchema, metric: str) -> _Run | None:
-    wanted = [each for each in native_schema(schema) if each.name not in ("timestamp", *VALUE_COLUMNS)]
-    with pq.ParquetFile(path, read_dictionary=[each.name for each in wanted if pa.types.is_string(each.type)]) as file:
-        groups = groups_of(file, metric)
-        if not groups:
-            return None
-        present = [each.name for each in wanted if each.name in file.schema_arrow.names]
-        rows = file.read_row_groups(groups, columns=present).unify_dictionaries().combine_chunks()
-    starts, lengths = series_starts(rows)
-    at: Any = pa.array(starts)
-    columns: list[Any] = [
-        rows.column(each.name).take(at).combine_chunks() if each.name in present else pa.nulls(len(starts), each.type)
-        for each in wanted
-    ]
-    plain = [column.cast(each.type) for column, each in zip(columns, wanted, strict=True)]
-    return _Run(pa.RecordBatch.from_arrays(plain, schema=pa.schema(wanted)), lengths, _Cursor(path, groups))
-
-
-def _check_order(order: npt.NDArray[np.int64], owners: npt.NDArray[np.intp]) -> None:
-    """Raise ``StoreError`` unless each run's own segments are wanted in the order in which they stand."""
-    by_run = order[np.argsort(owners[order], kind="stable")]
-    if not bool((by_run[1:] > by_run[:-1]).all()):
-        raise StoreError("a staged file of native histograms is not sorted as its table's schema says")
-
-
-def _merge(
-    runs: Sequence[_Run],
-    order: npt.NDArray[np.int64],
-    owners: npt.NDArray[np.intp],
-    lengths: npt.NDArray[np.int64],
-) -> Iterator[_Group]:
+def _merge(merge: Merge) -> Iterator[_Group]:
     """Yield the rows of all runs in the order of their segments, a row group at a time."""
     gathered: list[tuple[int, pa.Table]] = []
     rows = buckets = 0
-    for segment in order.tolist():
-        for piece in runs[owners[segment]].cursor.take(int(lengths[segment])):
+    for segment, (owner, length) in enumerate(zip(merge.owners.tolist(), merge.lengths.tolist(), strict=True)):
+        for piece in merge.runs[owner].cursor.take(length):
             rest = piece
             while rest.num_rows:
                 part = rest.slice(0, ROW_GROUP_ROWS - rows)

@@ -1,7 +1,6 @@
-"""Read committed snapshots back: verified files in, segments of one metric out."""
+"""Read committed snapshots back: verified files in, where the rows of a metric and its series lie in them out."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.parquet import Segments
 from jobs.store import Store
-from schemas.arrow import data_schema
 from schemas.commit import CommitFile
 from schemas.errors import StoreError
-from schemas.table import TableSchema
 
 
 def fetch_verified(store: Store, file: CommitFile, folder: Path) -> Path:
@@ -33,19 +29,10 @@ def fetch_verified(store: Store, file: CommitFile, folder: Path) -> Path:
     return path
 
 
-def read_segments(paths: Iterable[Path], table: TableSchema, metric: str) -> Iterator[Segments]:
-    """Yield the rows of one metric of each staged file that has some."""
-    wanted = data_schema(table)
-    texts = [field.name for field in wanted if pa.types.is_string(field.type)]
-    for path in paths:
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
-            groups = groups_of(file, metric)
-            if not groups:
-                continue
-            rows = file.read_row_groups(
-                groups, columns=[name for name in wanted.names if name in file.schema_arrow.names]
-            )
-        yield _to_segments(rows.unify_dictionaries().combine_chunks(), wanted)
+def metrics_in(path: Path) -> frozenset[str]:
+    """Return the metrics of which a staged file has rows."""
+    metadata = pq.read_metadata(path)
+    return frozenset(metric_of(metadata.row_group(number)) for number in range(metadata.num_row_groups))
 
 
 def groups_of(file: pq.ParquetFile, metric: str) -> list[int]:
@@ -67,27 +54,3 @@ def metric_of(group: pq.RowGroupMetaData) -> str:
     if statistics is None or statistics.min != statistics.max:
         raise StoreError("a staged row group holds more than one metric")
     return str(statistics.min)
-
-
-def _to_segments(rows: pa.Table, wanted: pa.Schema) -> Segments:
-    starts, lengths = series_starts(rows)
-    at: Any = pa.array(starts)
-    arrays, fields = [], []
-    for field in wanted:
-        if field.name in ("timestamp", "value"):
-            continue
-        if field.name in rows.schema.names:
-            column: Any = rows.column(field.name).take(at).combine_chunks()
-            arrays.append(column.cast(field.type))
-        else:  # a column that a later minor version added
-            arrays.append(pa.nulls(len(starts), field.type))
-        fields.append(field)
-    values: Any = rows.column("value").combine_chunks()
-    timestamps: Any = rows.column("timestamp").combine_chunks()
-    return Segments(
-        pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields)),
-        lengths,
-        timestamps.cast(pa.int64()).to_numpy(),
-        values.to_numpy(zero_copy_only=False),
-        values.is_valid().to_numpy(zero_copy_only=False),
-    )

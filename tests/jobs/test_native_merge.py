@@ -63,6 +63,11 @@ def stage(folder: Path, metric: str, names: Sequence[str], rows: int, **other: i
     return path
 
 
+def as_is(folder: Path) -> dict[str, Any]:
+    """Nothing is hidden, and runs that must be sorted are written into the folder."""
+    return {"hide": lambda columns: columns, "scratch": folder}
+
+
 def test_series_of_several_windows_and_runs_stand_together_by_time(tmp_path: Path) -> None:
     paths = [
         stage(tmp_path / "0", METRIC, ["a", "c"], 20),
@@ -70,7 +75,7 @@ def test_series_of_several_windows_and_runs_stand_together_by_time(tmp_path: Pat
         stage(tmp_path / "2", METRIC, ["a", "b", "d"], 20, start=START + 600_000),
     ]
 
-    made = write_native_day(paths, TABLE, METRIC, DAY, tmp_path, hide=lambda columns: columns)
+    made = write_native_day(paths, TABLE, METRIC, DAY, tmp_path, **as_is(tmp_path))
 
     assert made is not None
     path = tmp_path / made.path
@@ -84,16 +89,14 @@ def test_series_of_several_windows_and_runs_stand_together_by_time(tmp_path: Pat
     assert rows.column("positive_counts").to_pylist() == [
         [ord(name) * 1_000_000.0 + row] * 2 for name in "aabbcd" for row in range(20)
     ]
-    assert (
-        write_native_day(paths, TABLE, "vllm:num_requests_swapped", DAY, tmp_path, hide=lambda columns: columns) is None
-    )
+    assert write_native_day(paths, TABLE, "vllm:num_requests_swapped", DAY, tmp_path, **as_is(tmp_path)) is None
 
 
 def test_row_groups_are_cut_by_rows_and_by_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader fetches whole row groups, so one of many buckets has fewer rows."""
     paths = [stage(tmp_path / "0", METRIC, ["a", "b"], ROW_GROUP_ROWS - 10)]
 
-    made = write_native_day(paths, TABLE, METRIC, DAY, tmp_path, hide=lambda columns: columns)
+    made = write_native_day(paths, TABLE, METRIC, DAY, tmp_path, **as_is(tmp_path))
     assert made is not None
     by_rows = _group_rows(tmp_path / made.path)
     monkeypatch.setattr(native, "GROUP_BUCKETS", 1 << 14)
@@ -103,7 +106,7 @@ def test_row_groups_are_cut_by_rows_and_by_buckets(tmp_path: Path, monkeypatch: 
         METRIC,
         DAY,
         tmp_path,
-        hide=lambda columns: columns,
+        **as_is(tmp_path),
     )
     assert made is not None
 
@@ -114,12 +117,28 @@ def test_row_groups_are_cut_by_rows_and_by_buckets(tmp_path: Path, monkeypatch: 
         assert column.dictionary.to_pylist() == ["ns_f", "ns_g", "ns_h"]
 
 
-def test_a_file_that_is_not_sorted_is_refused(tmp_path: Path) -> None:
-    """Merging it would give a series the rows of another."""
-    with pytest.raises(StoreError, match="native histograms is not sorted"):
-        write_native_day(
-            [stage(tmp_path / "0", METRIC, ["b", "a"], 5)], TABLE, METRIC, DAY, tmp_path, hide=lambda columns: columns
-        )
+def test_a_file_that_is_not_sorted_is_sorted_first(tmp_path: Path) -> None:
+    """Merging it as it is would give a series the rows of another; what hides labels may leave it so."""
+    paths = [
+        stage(tmp_path / "0", METRIC, ["b", "a"], 5),
+        stage(tmp_path / "1", METRIC, ["c", "a"], 5, start=START + 600_000),
+    ]
+
+    made = write_native_day(paths, TABLE, METRIC, DAY, tmp_path, **as_is(tmp_path))
+
+    assert made is not None
+    rows = pq.read_table(tmp_path / made.path, partitioning=None)
+    assert rows.column("namespace").to_pylist() == [f"ns_{name}" for name in "aabc" for _ in range(5)]
+    found: list[Any] = rows.column("positive_counts").to_pylist()
+    assert [counts[0] for counts in found] == [ord(name) * 1_000_000.0 + row for name in "aabc" for row in range(5)]
+
+
+def test_a_window_that_came_twice_is_refused(tmp_path: Path) -> None:
+    """Every histogram of it would be counted twice."""
+    paths = [stage(tmp_path / name, METRIC, ["a"], 5) for name in "01"]
+
+    with pytest.raises(StoreError, match="twice or out of order"):
+        write_native_day(paths, TABLE, METRIC, DAY, tmp_path, **as_is(tmp_path))
 
 
 def test_numbers_are_never_dictionaries_of_a_staged_file(tmp_path: Path) -> None:
