@@ -22,6 +22,7 @@ from jobs.store import open_store
 from schemas.arrow import data_schema, staged_schema
 from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, RawScan, ReadInfo, Span
 from schemas.digest import digest
+from schemas.policy import Policy
 from schemas.registry import find_table, read_policy
 from schemas.table import TableSchema
 from schemas.windows import Window, to_ms, windows_between
@@ -76,7 +77,7 @@ def stage(settings: Settings, staged: Staged, folder: Path) -> list[CommitRecord
         place.mkdir(parents=True)
         with RunWriter(place, schema) as writer:
             for metric in sorted(staged.metrics):
-                _write_run(writer, schema, metric, _make_segments(staged, schema, metric, number, window))
+                _write_run(writer, schema, metric, _make_segments(staged, schema, policy, metric, number, window))
         files = {path: _describe(settings, schema, window, path, rows) for path, rows in writer.files.items()}
         record = CommitRecord(
             run="bench",
@@ -104,12 +105,14 @@ def stage(settings: Settings, staged: Staged, folder: Path) -> list[CommitRecord
     return records
 
 
-def _make_segments(staged: Staged, schema: TableSchema, metric: str, number: int, window: Window) -> Segments:
+def _make_segments(
+    staged: Staged, schema: TableSchema, policy: Policy, metric: str, number: int, window: Window
+) -> Segments:
     rng = np.random.default_rng([number, *metric.encode()])
     kept = staged.series * 9 // 10
     names = [f"{n}" for n in range(kept)] + [f"{n}-{number}" for n in range(kept, staged.series)]
     fields = [each for each in data_schema(schema) if each.name not in ("timestamp", "value")]
-    columns = [_make_column(each, schema, metric, names) for each in fields]
+    columns = [_make_column(each, schema, policy, metric, names) for each in fields]
     points = (window.end_ms - window.start_ms) // STEP_MS
     shape = (staged.series, points)
     if schema.metric(metric).type == "counter":
@@ -129,7 +132,13 @@ def _make_segments(staged: Staged, schema: TableSchema, metric: str, number: int
     )
 
 
-def _make_column(column: Any, schema: TableSchema, metric: str, names: Sequence[str]) -> Any:  # noqa: ANN401 - Arrow
+def _make_column(
+    column: Any,  # noqa: ANN401 - an Arrow field
+    schema: TableSchema,
+    policy: Policy,
+    metric: str,
+    names: Sequence[str],
+) -> Any:  # noqa: ANN401 - an Arrow array
     if column.name == "series_id":
         return pa.array([_token("s", f"{metric} {name}") for name in names])
     label = next(each for each in schema.labels if each.name == column.name)
@@ -139,8 +148,7 @@ def _make_column(column: Any, schema: TableSchema, metric: str, names: Sequence[
         return pa.array([at % 8 for at in range(len(names))], pa.int32())
     if not label.identity:
         return pa.nulls(len(names), column.type)
-    few = {"namespace": 50, "node": 20}.get(label.identity)
-    prefix = {"namespace": "ns", "workload": "wl"}.get(label.identity, label.identity)
+    few, prefix = {"namespace": 50, "node": 20}.get(label.identity), policy.domains[label.identity].prefix
     return pa.array([_token(prefix, f"{at % few}" if few else name) for at, name in enumerate(names)])
 
 
