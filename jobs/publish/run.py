@@ -47,7 +47,6 @@ def run_publish(
     release = read_audited(settings, version, now=clock())
     approvals = read_approvals(release, required=settings.publish.approvals)
     refuse_nested(settings.staging, settings.public)
-    hidden = read_hidden(release.folder, manifest_sha256=release.manifest_sha256)
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     refuse_retracted(public, version)
     manifest = release.manifest
@@ -58,6 +57,7 @@ def run_publish(
         raise UsageError(f"version {version} is published with other bytes; a release never changes: take the next")
     hashes = {file.path: file.sha256 for file in manifest.files} | {SUMS: read_sums(release)}
     _check_files(release.folder, hashes)
+    hidden = read_hidden(release.folder, manifest_sha256=release.manifest_sha256)
     keep_hidden(open_store(settings.staging, endpoint_url=settings.s3_endpoint_url), hidden)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)

@@ -56,11 +56,11 @@ def run_release(
         return _choose_span(settings, commits, list(published.values()), start, end)
 
     built = build_release(settings, version, choose_span=choose_span, progress=progress)
+    write_hidden(built.folder, built.hidden)
     refuse_overlap(built.manifest, list(published.values()))
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
-    write_hidden(built.folder, built.hidden)
     return ReleaseResult(
         built.folder,
         built.manifest,
