@@ -78,6 +78,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "privacy.k_anonymity": "How many machines or workloads of a release must share a word that could point at one; "
     "else it is `other`: "
     "[policy.md](policy.md#small-groups).",
+    "privacy.time": "In which time releases are told: `calendar`; `shifted` by random whole weeks, the same for all "
+    "releases of a key; or `relative`, with 1970-01-01 as the first day. One mode for all releases of a key: "
+    "[privacy.md](privacy.md#time).",
     "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",
     "public": "Public store of the releases, of the same two forms.",
     "work_dir": "Where windows are collected, in private folders that go away, and releases are built and kept.",
@@ -85,6 +88,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "release.license": "SPDX identifier of the data's licence.",
     "release.maintainer": "Who publishes; printed.",
     "release.contact": "Where findings and requests for removal go; printed.",
+    "release.hold_back": "How old data must be before they are published. `release` leaves younger windows out, and "
+    "refuses an `--end` among them with exit code 5; `publish` looks again.",
     "publish.url": "Address at which readers reach the public store, if it is not the store's own: `retract` asks "
     "there, without credentials, whether everything is gone.",
     "publish.approvals": "How many people must approve a built release (`opspub approve`) before `publish` takes it.",

@@ -155,6 +155,9 @@ def release(
         "folder": str(result.folder),
         "start": f"{result.manifest.start:%FT%TZ}",
         "end": f"{result.manifest.end:%FT%TZ}",
+        "time": result.manifest.time,
+        "real_start": f"{result.span.start:%FT%TZ}",
+        "real_end": f"{result.span.end:%FT%TZ}",
         "windows_missing": result.missing,
         "rows": totals.rows,
         "series": totals.series,
@@ -169,7 +172,8 @@ def release(
     lines = [
         f"built {version}: {totals.rows:,} rows of {totals.series:,} series in {len(result.manifest.tables)} tables, "
         f"{totals.data_bytes / totals.rows:.2f} bytes per sample, coverage {coverage}",
-        f"from {result.manifest.start:%FT%TZ} to {result.manifest.end:%FT%TZ}"
+        f"from {result.span.start:%FT%TZ} to {result.span.end:%FT%TZ}"
+        + (f", told as {result.manifest.time} time" if result.manifest.time != "calendar" else "")
         + (f"; {result.missing} windows of it were not collected whole" if result.missing else ""),
         f"audit: clean, {result.report.files} files and {result.report.strings:,} strings looked at",
         f"it lies in {result.folder}",

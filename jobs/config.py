@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from schemas.errors import UsageError
+from schemas.timeline import TimeMode
 from schemas.windows import format_duration, parse_duration
 
 PREFIX: Final = "OPSPUB_"
@@ -122,20 +123,22 @@ class Limits(_Section):
 
 
 class Privacy(_Section):
-    """The policy and the key ring."""
+    """The policy, the key ring, and what releases tell."""
 
     policy: str = "default"
     key_file: Path = Path("opspub.key")
     k_anonymity: Annotated[int, Field(ge=2)] = 5
+    time: TimeMode = "calendar"
 
 
 class Release(_Section):
-    """What is said of every release."""
+    """What is said of every release, and how old its data must be."""
 
     title: str = "Operations metrics"
     license: str = "CC-BY-4.0"
     maintainer: str = "unnamed"
     contact: str = "unnamed"
+    hold_back: Span = timedelta()
 
 
 class Publish(_Section):

@@ -28,7 +28,17 @@ from schemas.errors import StoreError, UsageError
 from schemas.windows import format_duration
 
 PARALLEL: Final = 8
-_STAGING: Final = ("commits/", "data/", "keys/", "policies/", "probe/", "suppressed/", f"{INCOMING}/")
+_STAGING: Final = (
+    "commits/",
+    "data/",
+    "keys/",
+    "policies/",
+    "probe/",
+    "releases/",
+    "suppressed/",
+    "time/",
+    f"{INCOMING}/",
+)
 _PUBLIC: Final = ("attestations/", "releases/", "retractions/", "probe/", f"{INCOMING}/", CATALOG, INDEX)
 _WORK: Final = ("snapshot-*", "releases/.*", "retractions/.*")
 """What a killed run leaves in the work folder: windows in work, releases in work, files that never got their name."""

@@ -1,4 +1,4 @@
-"""What the staging store keeps beside snapshots: policies, what releases hid, and what went with destroyed keys."""
+"""What the staging store keeps beside snapshots: policies, what releases hide and when they really are, dead keys."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,6 +11,7 @@ from schemas.digest import digest, readable_json
 from schemas.errors import StoreError
 from schemas.policy import Policy
 from schemas.suppression import SuppressionRecord
+from schemas.timeline import EpochShift, ReleaseSpan
 from schemas.windows import Window, windows_between
 
 
@@ -46,6 +47,51 @@ def read_suppressions(store: Store, source: str, key_id: str, *, but: str) -> It
             yield record
 
 
+def keep_shift(store: Store, shift: EpochShift) -> EpochShift:
+    """Keep the shift of an epoch and return the one that stands: whoever came first has drawn it."""
+    key = f"time/{shift.key_id}.json"
+    store.put_new(key, readable_json(shift))
+    found = find_shift(store, shift.key_id)
+    if found is None:
+        raise StoreError(f"{key} was just written to {store.url} and is gone")
+    return found
+
+
+def find_shift(store: Store, key_id: str) -> EpochShift | None:
+    """Return the shift of an epoch; ``None`` while no shifted release was built of it."""
+    key = f"time/{key_id}.json"
+    content = store.get(key)
+    if content is None:
+        return None
+    try:
+        found = EpochShift.model_validate_json(content)
+    except ValidationError:
+        found = None
+    if found is None or found.key_id != key_id:
+        raise StoreError(f"{key} in {store.url} is not the shift of that epoch")
+    return found
+
+
+def keep_span(store: Store, span: ReleaseSpan) -> None:
+    """Keep the real span of a release, before it is public."""
+    store.put_new(_span_key(span.version, span.manifest_sha256), readable_json(span))
+
+
+def find_span(store: Store, version: str, manifest_sha256: str) -> ReleaseSpan | None:
+    """Return the real span of a release with exactly that manifest; ``None`` when this store does not know it."""
+    key = _span_key(version, manifest_sha256)
+    content = store.get(key)
+    if content is None:
+        return None
+    try:
+        found = ReleaseSpan.model_validate_json(content)
+    except ValidationError:
+        found = None
+    if found is None or (found.version, found.manifest_sha256) != (version, manifest_sha256):
+        raise StoreError(f"{key} in {store.url} is not the span of that release")
+    return found
+
+
 def record_destruction(store: Store, record: KeyDestruction) -> None:
     """Record that a key is gone, once: the first record stays."""
     store.put_new(f"keys/{record.key_id}.json", readable_json(record))
@@ -69,6 +115,10 @@ def windows_given_up(store: Store, source: str, width: timedelta) -> dict[str, f
                 windows = frozenset(windows_between(gap.start, gap.end, width))
                 found[gap.table] = found.get(gap.table, frozenset()) | windows
     return found
+
+
+def _span_key(version: str, manifest_sha256: str) -> str:
+    return f"releases/{version}/{manifest_sha256}.json"
 
 
 def _suppressed(source: str, key_id: str) -> str:

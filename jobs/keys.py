@@ -15,6 +15,7 @@ from anonymize.keys import KeyRing, add_key, destroy_key, read_ring
 from jobs.config import Settings
 from jobs.kept import read_destructions, record_destruction
 from jobs.publish.catalog import read_manifests
+from jobs.release.spans import read_spans
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord
 from schemas.destruction import KeyAttestation, KeyDestruction, LostSpan
@@ -112,11 +113,11 @@ def make_key(settings: Settings, *, now: datetime, valid_from: datetime | None) 
                 f"{newest:%FT%TZ} or later"
             )
         public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
-        for version, manifest in read_manifests(public).items():
-            if manifest.start < valid_from < manifest.end:
+        for release in read_spans(public, staging).values():
+            if release.window.start < valid_from < release.window.end:
                 raise PrivacyError(
-                    f"release {version} spans {valid_from:%FT%TZ}, and a release spans one key; wanted --valid-from "
-                    f"{manifest.end:%FT%TZ} or later"
+                    f"release {release.version} spans {valid_from:%FT%TZ}, and a release spans one key; wanted "
+                    f"--valid-from {release.window.end:%FT%TZ} or later"
                 )
     return add_key(path, now=now, valid_from=valid_from)
 

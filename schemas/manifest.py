@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.timeline import TimeMode
+
 MANIFEST_FORMAT = "1.0"
 CATALOG_FORMAT = "1.0"
 
@@ -77,7 +79,8 @@ class Manifest(_Strict):
     start: datetime
     end: datetime
     step_ms: int
-    time: Literal["calendar"] = "calendar"
+    time: TimeMode = "calendar"
+    """In which time every instant of the release is told, ``created`` among them."""
     sources: tuple[str, ...]
     key_id: str
     policy: str

@@ -29,8 +29,12 @@ def retraction_key(version: str) -> str:
 
 def read_manifests(store: Store) -> dict[str, Manifest]:
     """Return the manifest of every release that is published: one without its manifest is not, nor a retracted one."""
-    retractions = _retractions(store)
-    return {version: manifest for version, (manifest, _) in _manifests(store, retractions).items()}
+    return {version: manifest for version, (manifest, _) in read_published(store).items()}
+
+
+def read_published(store: Store) -> dict[str, tuple[Manifest, str]]:
+    """Return the same, each with the SHA-256 of its manifest's bytes."""
+    return _manifests(store, _retractions(store))
 
 
 def read_retraction(store: Store, version: str) -> Retraction | None:

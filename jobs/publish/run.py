@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from jobs.config import Settings
+from jobs.kept import keep_span
 from jobs.keys import attest_destroyed_key
 from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
-from jobs.publish.catalog import read_manifests, read_retraction, rebuild_catalog
+from jobs.publish.catalog import read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
 from jobs.release.build import Progress
 from jobs.release.hidden import keep_hidden, read_hidden
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
-from jobs.release.run import refuse_overlap
+from jobs.release.spans import read_span, read_spans, refuse_mixed_time, refuse_overlap, refuse_young
 from jobs.store import ContentChanged, WholeStore, hash_object, open_store
 from schemas.digest import canonical_json, readable_json
 from schemas.errors import PrivacyError, StoreError, UsageError
@@ -50,15 +51,21 @@ def run_publish(
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     refuse_retracted(public, version)
     manifest = release.manifest
-    refuse_overlap(manifest, [other for name, other in read_manifests(public).items() if name != version])
+    staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
+    own, record = read_span(release.folder, manifest, manifest_sha256=release.manifest_sha256)
+    others = [other for other in read_spans(public, staging).values() if other.version != version]
+    refuse_overlap(own, others)
+    refuse_mixed_time(own, others)
+    refuse_young(own.window, hold_back=settings.release.hold_back, now=clock())
     prefix = release_prefix(version)
     existing = public.get(prefix + MANIFEST)
     if existing is not None and existing != release.content:
         raise UsageError(f"version {version} is published with other bytes; a release never changes: take the next")
     hashes = {file.path: file.sha256 for file in manifest.files} | {SUMS: read_sums(release)}
     _check_files(release.folder, hashes)
-    hidden = read_hidden(release.folder, manifest_sha256=release.manifest_sha256)
-    keep_hidden(open_store(settings.staging, endpoint_url=settings.s3_endpoint_url), hidden)
+    keep_hidden(staging, read_hidden(release.folder, manifest_sha256=release.manifest_sha256))
+    if record:
+        keep_span(staging, record)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
     _attest(public, release, approvals)

@@ -31,6 +31,7 @@ from jobs.release.layout import (
     schema_path,
 )
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
+from jobs.release.timeline import Timeline, choose_timeline
 from jobs.snapshot.commits import check_description, read_commits, wanted_description
 from jobs.snapshot.run import choose_tables
 from jobs.store import Store, open_store
@@ -42,6 +43,7 @@ from schemas.policy import Policy
 from schemas.registry import find_table, read_policy
 from schemas.suppression import SuppressionRecord
 from schemas.table import TableSchema
+from schemas.timeline import TimeMode
 from schemas.windows import Window, span_ms, windows_between
 
 Progress = Callable[[int, int, str], None]
@@ -55,6 +57,8 @@ class BuiltRelease:
     manifest: Manifest
     commits: tuple[CommitRecord, ...]
     """What it was made from."""
+    span: Window
+    """When its data really are; the manifest may tell another time."""
     facts: ReleaseFacts
     hidden: SuppressionRecord
 
@@ -113,6 +117,8 @@ def build_release(
     commits = [r for r in everything if span.start <= r.window.start and r.window.end <= span.end]
     policy = read_policy(settings.privacy.policy)
     schemas = _check_commits(commits, span, policy)
+    timeline = choose_timeline(settings.privacy.time, span, key_id=commits[0].key_id, store=store)
+    told = [timeline.move_record(record) for record in commits]
     folder = release_folder(settings, version)
     unfinished = folder.with_name(f".{version}.{secrets.token_hex(4)}")
     cache = unfinished.with_name(f"{unfinished.name}.staged")
@@ -121,7 +127,7 @@ def build_release(
             path.mkdir(parents=True)
         suppression = choose_suppression(
             schemas,
-            commits,
+            told,
             policy,
             k=settings.privacy.k_anonymity,
             earlier=read_suppressions(store, settings.source.name, commits[0].key_id, but=version),
@@ -129,7 +135,7 @@ def build_release(
             cache=cache,
         )
         manifest, facts = _build(
-            settings, version, span, commits, schemas, policy, suppression, store, cache, unfinished, progress
+            settings, version, timeline, span, told, schemas, policy, suppression, store, cache, unfinished, progress
         )
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
@@ -138,7 +144,8 @@ def build_release(
     finally:
         shutil.rmtree(cache, ignore_errors=True)
         shutil.rmtree(unfinished, ignore_errors=True)
-    return BuiltRelease(folder, manifest, tuple(commits), facts, suppression.record(manifest, settings.source.name))
+    hidden = suppression.record(manifest, settings.source.name)
+    return BuiltRelease(folder, manifest, tuple(commits), span, facts, hidden)
 
 
 def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
@@ -169,7 +176,8 @@ def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy
 def _build(
     settings: Settings,
     version: str,
-    span: Window,
+    timeline: Timeline,
+    real: Window,
     commits: Sequence[CommitRecord],
     schemas: dict[str, TableSchema],
     policy: Policy,
@@ -179,20 +187,24 @@ def _build(
     root: Path,
     progress: Progress,
 ) -> tuple[Manifest, ReleaseFacts]:
+    """Write all files of a release; ``commits`` are told in its own time already."""
+    span = timeline.move(real)
     written = []
     for done, (name, schema) in enumerate(sorted(schemas.items())):
         progress(done, len(schemas), f"table {name}")
         own = [record for record in commits if record.table == name]
         hide = partial(suppression.hide, schema=schema)
-        written.append(write_release_table(schema, own, store=store, cache=cache, root=root, hide=hide))
+        written.append(
+            write_release_table(schema, own, store=store, cache=cache, root=root, hide=hide, shift_ms=timeline.by_ms)
+        )
     progress(len(schemas), len(schemas), "describing")
     if not any(table.rows or table.native_rows for table in written):
-        raise UsageError(f"the snapshots in {span} hold no rows; there is nothing to release")
+        raise UsageError(f"the snapshots in {real} hold no rows; there is nothing to release")
     width = settings.collection.window
     configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
     ordered = [schema for _, schema in sorted({**configured, **schemas}.items())]
-    info = ReleaseInfo(version=version, **settings.release.model_dump())
-    given_up = windows_given_up(store, settings.source.name, width)
+    info = ReleaseInfo(version=version, **settings.release.model_dump(exclude={"hold_back"}))
+    given_up = timeline.move_all(windows_given_up(store, settings.source.name, width))
     coverage = cover_release(commits, ordered, span, width, given_up)
     coverage = mark_suppressed(coverage, suppression.places, schemas)
     facts = build_facts(
@@ -204,6 +216,7 @@ def _build(
         policy,
         step_ms=span_ms(settings.collection.step),
         window_ms=span_ms(width),
+        time=timeline.mode,
         k=settings.privacy.k_anonymity,
         suppressed=suppression.columns,
     )
@@ -223,7 +236,13 @@ def _build(
         (root / path).write_bytes(content)
         files.append(describe_file(root, path, role))
     manifest = _manifest(
-        info, span, settings, commits, [table for table in written if table.rows or table.native_rows], files
+        info,
+        span,
+        timeline.mode,
+        settings,
+        commits,
+        [table for table in written if table.rows or table.native_rows],
+        files,
     )
     (root / MANIFEST).write_bytes(readable_json(manifest))
     listed = [*files, describe_file(root, MANIFEST, "manifest")]
@@ -234,6 +253,7 @@ def _build(
 def _manifest(
     info: ReleaseInfo,
     span: Window,
+    time: TimeMode,
     settings: Settings,
     commits: Sequence[CommitRecord],
     tables: Sequence[WrittenTable],
@@ -247,6 +267,7 @@ def _manifest(
         start=span.start,
         end=span.end,
         step_ms=span_ms(settings.collection.step),
+        time=time,
         sources=tuple(sorted({record.source_token for record in commits})),
         key_id=newest.key_id,
         policy=newest.policy,

@@ -82,7 +82,7 @@ def render_citation(facts: ReleaseFacts) -> str:
         "type": "dataset",
         "title": info.title,
         "version": info.version,
-        "date-released": facts.created.date(),
+        **({"date-released": facts.created.date()} if facts.time == "calendar" else {}),
         "license": find_license(info.license).spdx,
         "authors": [{"name": info.maintainer}],
         "keywords": ["aiops", "observability", "prometheus", "time series", f"{facts.provenance} data"],
@@ -94,7 +94,7 @@ def cite_as_text(facts: ReleaseFacts) -> str:
     """Return the citation as a line of text."""
     info = facts.info
     simulated = ", simulated" if facts.provenance == "simulated" else ""
-    return f"{info.maintainer} ({facts.created:%Y}). {info.title} (version {info.version}) [Data set{simulated}]."
+    return f"{info.maintainer} ({_year(facts)}). {info.title} (version {info.version}) [Data set{simulated}]."
 
 
 def cite_as_bibtex(facts: ReleaseFacts) -> str:
@@ -104,11 +104,16 @@ def cite_as_bibtex(facts: ReleaseFacts) -> str:
     fields = {
         "title": "{" + _escape_bibtex(info.title) + "}",
         "author": "{" + _escape_bibtex(info.maintainer) + "}",
-        "year": f"{facts.created:%Y}",
+        "year": _year(facts),
         "version": _escape_bibtex(info.version),
         "note": f"{facts.provenance.capitalize()} data, pseudonymised; key {_escape_bibtex(facts.key_id)}",
     }
     return f"@misc{{{key},\n" + "".join(f"  {name} = {{{text}}},\n" for name, text in fields.items()) + "}"
+
+
+def _year(facts: ReleaseFacts) -> str:
+    """Return the year to cite: where a release does not tell it, the one that its operator put into the version."""
+    return f"{facts.created:%Y}" if facts.time == "calendar" else facts.info.version.partition(".")[0]
 
 
 def _escape_bibtex(text: str) -> str:

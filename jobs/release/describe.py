@@ -13,6 +13,7 @@ from schemas.digest import digest
 from schemas.manifest import ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import Metric
+from schemas.timeline import TimeMode
 from schemas.windows import Window, from_ms
 
 
@@ -26,6 +27,7 @@ def build_facts(
     *,
     step_ms: int,
     window_ms: int,
+    time: TimeMode,
     k: int,
     suppressed: tuple[tuple[str, str], ...],
 ) -> ReleaseFacts:
@@ -37,6 +39,7 @@ def build_facts(
         created=newest.created,
         start=span.start,
         end=span.end,
+        time=time,
         step_ms=step_ms,
         lookback_ms=newest.read.lookback_ms,
         window_ms=window_ms,
@@ -177,7 +180,7 @@ def render_privacy(facts: ReleaseFacts) -> dict[str, Any]:
         "policy_digest": facts.policy_digest,
         "key_id": facts.key_id,
         "token_bits": 80,
-        "time": "calendar",
+        "time": facts.time,
         "small_groups": {
             "k": facts.k,
             "rules": {

@@ -8,6 +8,7 @@ from typing import Final
 from schemas.manifest import Provenance, ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import TableSchema
+from schemas.timeline import TimeMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class ReleaseFacts:
     created: datetime
     start: datetime
     end: datetime
+    time: TimeMode
     step_ms: int
     lookback_ms: int
     window_ms: int

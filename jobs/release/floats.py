@@ -74,13 +74,15 @@ def write_float_day(
     sums: ValueSums,
     hide: Hide,
     scratch: Path,
+    shift_ms: int = 0,
 ) -> Iterator[WrittenPart]:
     """Merge the staged files of one day, in the order of their windows, into one file, or several for very many rows.
 
-    Raise ``StoreError`` when a series has an instant twice.
+    ``day`` is that of the staged timestamps with ``shift_ms`` added. Raise ``StoreError`` when a series has an instant twice.
     """
     fields = [each for each in data_schema(schema) if each.name not in ("timestamp", "value")]
-    merge = plan_merge(paths, schema, metric, fields=fields, flat=("timestamp", "value"), hide=hide, scratch=scratch)
+    flat = ("timestamp", "value")
+    merge = plan_merge(paths, schema, metric, fields=fields, flat=flat, hide=hide, scratch=scratch, shift_ms=shift_ms)
     if merge is None:
         return
     begins = np.flatnonzero(begins_series(merge.columns))

@@ -1,7 +1,7 @@
 """Merge the sorted runs of a metric as they are read: of each its series and one row group are held, whatever its size.
 
-A run is what one staged file has of one metric. What a release does to a run's labels happens here, once, before the
-runs are put in order: a run that is no longer sorted then is written anew, sorted, into a scratch folder.
+A run is what one staged file has of one metric. What a release does to a run's labels and times happens here, once,
+before the runs are put in order: a run that is no longer sorted then is written anew, sorted, into a scratch folder.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.parquet import sort_rows
@@ -96,14 +97,15 @@ def plan_merge(
     flat: Sequence[str],
     hide: Hide,
     scratch: Path,
+    shift_ms: int = 0,
     held_rows: int = HELD_ROWS,
 ) -> Merge | None:
     """Return the merge of what staged files have of one metric; ``None`` if none has it.
 
     ``paths`` come in the order of their windows; within a window any order gives the same result. ``fields`` are the
-    columns that a series has once, ``flat`` the names of the others.
+    columns that a series has once, ``flat`` the names of the others. Timestamps become ``shift_ms`` later.
     """
-    runs = [run for path in paths if (run := _open_run(path, metric, fields, flat)) is not None]
+    runs = [run for path in paths if (run := _open_run(path, metric, fields, flat, shift_ms)) is not None]
     if not runs:
         return None
     columns = _join([hide(run.columns) for run in runs])
@@ -163,7 +165,9 @@ class Instants:
         self._series, self._newest_ms = int(series[-1]), int(timestamps[-1])
 
 
-def _open_run(path: Path, metric: str, fields: Sequence["pa.Field[Any]"], flat: Sequence[str]) -> Run | None:
+def _open_run(
+    path: Path, metric: str, fields: Sequence["pa.Field[Any]"], flat: Sequence[str], shift_ms: int
+) -> Run | None:
     texts = [each.name for each in fields if pa.types.is_string(each.type)]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         groups = groups_of(file, metric)
@@ -187,7 +191,7 @@ def _open_run(path: Path, metric: str, fields: Sequence["pa.Field[Any]"], flat: 
     return Run(
         pa.RecordBatch.from_arrays(columns, names=[each.name for each in fields]),
         np.add.reduceat(np.concatenate(counts), starts),
-        Cursor(_read_group(path, number, flat) for number in groups),
+        Cursor(_shift(_read_group(path, number, flat), shift_ms) for number in groups),
         most,
     )
 
@@ -195,6 +199,15 @@ def _open_run(path: Path, metric: str, fields: Sequence["pa.Field[Any]"], flat: 
 def _read_group(path: Path, number: int, names: Sequence[str]) -> pa.Table:
     with pq.ParquetFile(path) as file:
         return file.read_row_group(number, columns=list(names))
+
+
+def _shift(rows: pa.Table, shift_ms: int) -> pa.Table:
+    """Return rows with their timestamps so much later."""
+    if not shift_ms:
+        return rows
+    at, times = rows.schema.get_field_index("timestamp"), rows.column("timestamp")
+    moved: Any = pc.add(times.cast(pa.int64()), shift_ms)
+    return rows.set_column(at, rows.schema.field(at), moved.cast(times.type))
 
 
 def _encoded(kind: Any) -> Any:  # noqa: ANN401 - an Arrow type

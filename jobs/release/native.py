@@ -55,11 +55,23 @@ def write_native_day(
     *,
     hide: Hide,
     scratch: Path,
+    shift_ms: int = 0,
 ) -> WrittenNative | None:
-    """Merge the staged files of one day, in the order of their windows, into one; ``None`` if none has the metric."""
+    """Merge the staged files of one day, in the order of their windows, into one; ``None`` if none has the metric.
+
+    ``day`` is that of the staged timestamps with ``shift_ms`` added.
+    """
     fields = [each for each in native_schema(schema) if each.name not in _FLAT]
     merge = plan_merge(
-        paths, schema, metric, fields=fields, flat=_FLAT, hide=hide, scratch=scratch, held_rows=HELD_ROWS
+        paths,
+        schema,
+        metric,
+        fields=fields,
+        flat=_FLAT,
+        hide=hide,
+        scratch=scratch,
+        shift_ms=shift_ms,
+        held_rows=HELD_ROWS,
     )
     if merge is None:
         return None

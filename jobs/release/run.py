@@ -1,20 +1,20 @@
 """The release job: choose the span, build, audit, and leave an audited release in the work folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from jobs.config import Settings
-from jobs.publish.catalog import read_manifests
 from jobs.release.audited import AuditReport, refuse_findings, run_audit, write_report
 from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
 from jobs.release.hidden import write_hidden
+from jobs.release.spans import RealSpan, read_spans, refuse_mixed_time, refuse_overlap, refuse_young, write_span
 from jobs.store import open_store
 from schemas.commit import CommitRecord
 from schemas.errors import PrivacyError, UsageError
 from schemas.manifest import Manifest
-from schemas.windows import Window, snap_outward
+from schemas.windows import Window, format_duration, snap_outward
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class ReleaseResult:
     received: int
     """Of the raw samples expected in the span."""
     expected: int
+    span: Window
+    """When its data really are; the manifest may tell another time."""
     missing: int
     """Windows of the span that a table lacks."""
 
@@ -48,16 +50,21 @@ def run_release(
             "series is; nothing is released from them: collect with timestamps: grid into a staging store of its own"
         )
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
-    published = read_manifests(public)
+    staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
+    published = read_spans(public, staging)
     if version in published or public.get(f"retractions/{version}.json") is not None:
         raise UsageError(f"version {version} is published or withdrawn; a version is never used twice: take the next")
+    now = clock()
 
     def choose_span(commits: Sequence[CommitRecord]) -> Window:
-        return _choose_span(settings, commits, list(published.values()), start, end)
+        return _choose_span(settings, commits, published.values(), start, end, now=now)
 
     built = build_release(settings, version, choose_span=choose_span, progress=progress)
     write_hidden(built.folder, built.hidden)
-    refuse_overlap(built.manifest, list(published.values()))
+    write_span(built.folder, built.manifest, built.span)
+    own = RealSpan.of(built.manifest, built.span)
+    refuse_overlap(own, published.values())
+    refuse_mixed_time(own, published.values())
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)
@@ -67,22 +74,35 @@ def run_release(
         report,
         received=built.facts.expected - built.facts.missing,
         expected=built.facts.expected,
-        missing=count_missing(
-            built.commits, Window(built.manifest.start, built.manifest.end), settings.collection.window
-        ),
+        span=built.span,
+        missing=count_missing(built.commits, built.span, settings.collection.window),
     )
 
 
 def _choose_span(
     settings: Settings,
     commits: Sequence[CommitRecord],
-    published: Sequence[Manifest],
+    published: Collection[RealSpan],
     start: datetime | None,
     end: datetime | None,
+    *,
+    now: datetime,
 ) -> Window:
-    """Return the span given by hand, snapped outward; or what was committed since this source's last release."""
+    """Return the span given by hand, snapped outward; or what was committed since this source's last release.
+
+    Where no end is given, windows that are too young for ``release.hold_back`` are left out; a younger end is refused.
+    """
+    hold_back = settings.release.hold_back
+    if end is None and hold_back:
+        old = [record for record in commits if record.window.end <= now - hold_back]
+        if commits and not old:
+            raise PrivacyError(
+                f"no snapshot is older than release.hold_back of {format_duration(hold_back)}; the oldest begins at "
+                f"{min(r.window.start for r in commits):%FT%TZ}: wait"
+            )
+        commits = old
     tokens = {record.source_token for record in commits}
-    since = max((manifest.end for manifest in published if tokens & set(manifest.sources)), default=None)
+    since = max((other.window.end for other in published if tokens & set(other.sources)), default=None)
     if start is None and end is None:
         span = whole_days(commits, since)
         if missing := count_missing(commits, span, settings.collection.window):
@@ -103,14 +123,6 @@ def _choose_span(
         )
     first = max(first, oldest)
     last = min(last, newest)  # a release does not claim what nobody collected
-    return snap_outward(first, last, settings.collection.window)
-
-
-def refuse_overlap(manifest: Manifest, published: Sequence[Manifest]) -> None:
-    """Raise ``PrivacyError`` for one span under two keys: it would link the tokens of both by their values."""
-    for other in published:
-        if other.key_id != manifest.key_id and other.start < manifest.end and manifest.start < other.end:
-            raise PrivacyError(
-                f"release {other.release.version} covers part of this span under another key; "
-                "an erratum keeps the key, any other release must not overlap"
-            )
+    span = snap_outward(first, last, settings.collection.window)
+    refuse_young(span, hold_back=hold_back, now=now)
+    return span

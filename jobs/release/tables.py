@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 
@@ -68,13 +68,29 @@ class WrittenTable:
         return sum(self.series_of.values())
 
 
+class _Told(TypedDict):
+    """What both kinds of rows are written with."""
+
+    hide: Hide
+    scratch: Path
+    shift_ms: int
+
+
 def write_release_table(
-    schema: TableSchema, commits: Sequence[CommitRecord], *, store: Store, cache: Path, root: Path, hide: Hide
+    schema: TableSchema,
+    commits: Sequence[CommitRecord],
+    *,
+    store: Store,
+    cache: Path,
+    root: Path,
+    hide: Hide,
+    shift_ms: int = 0,
 ) -> WrittenTable:
     """Merge the committed runs of a table into sorted files, one or more for each metric and day, below ``root``.
 
-    ``hide`` takes the label columns of a run's series and returns what may be shown of them. The staged files are
-    fetched into ``cache`` and removed from there when the table is done.
+    ``hide`` takes the label columns of a run's series and returns what may be shown of them. ``shift_ms`` is added to
+    the staged timestamps, as it was to the commits. The staged files are fetched into ``cache`` and removed from there
+    when the table is done.
     """
     written, staged = WrittenTable(schema), _Staged(store, cache)
     by_day: dict[dt.date, list[CommitRecord]] = defaultdict(list)
@@ -87,17 +103,16 @@ def write_release_table(
             sums, native_sums = MetricSums(), NativeSums()
             series, native_series = Distinct(), Distinct()
             for day, records in sorted(by_day.items()):
-                with TemporaryDirectory(dir=cache) as scratch:
+                with TemporaryDirectory(dir=cache) as folder:
+                    told: _Told = {"hide": hide, "scratch": Path(folder), "shift_ms": shift_ms}
                     paths = staged.fetch(records, "native", metric.name)
-                    made = write_native_day(paths, schema, metric.name, day, root, hide=hide, scratch=Path(scratch))
+                    made = write_native_day(paths, schema, metric.name, day, root, **told)
                     if made:
                         written.files.append(_describe_native(made, schema, metric, day, root))
                         native_sums.rows += made.rows
                         _count(made.columns, native_series, entities)
                     paths = staged.fetch(records, "float", metric.name)
-                    for part in write_float_day(
-                        paths, schema, metric.name, day, root, sums=sums, hide=hide, scratch=Path(scratch)
-                    ):
+                    for part in write_float_day(paths, schema, metric.name, day, root, sums=sums, **told):
                         written.files.append(_describe_part(part, schema, metric, day, root))
                         _count(part.columns, series, entities)
                         index.add(part, metric, interval_ms)

@@ -108,6 +108,7 @@ def run_info(args: argparse.Namespace) -> int:
         "license": manifest.license,
         "start": release.start,
         "end": release.end,
+        "time": manifest.time,
         "step_seconds": manifest.step_ms / 1000,
         "bytes": sum(file.bytes for file in manifest.files),
         "rows": sum(table.rows for table in manifest.tables),
@@ -116,7 +117,17 @@ def run_info(args: argparse.Namespace) -> int:
     }
     if args.json:
         return _print_json(facts)
-    for name in ("version", "title", "provenance", "license", "start", "end", "step_seconds", "manifest_sha256"):
+    for name in (
+        "version",
+        "title",
+        "provenance",
+        "license",
+        "start",
+        "end",
+        "time",
+        "step_seconds",
+        "manifest_sha256",
+    ):
         _print(f"{name:16} {facts[name]}")
     _print(f"{'size':16} {in_words(sum(file.bytes for file in manifest.files))}\n")
     rows = [(t.table, t.schema_version, f"{t.rows:,}", f"{t.series:,}", ", ".join(t.metrics)) for t in manifest.tables]

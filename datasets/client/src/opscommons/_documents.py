@@ -60,6 +60,8 @@ class Manifest:
     start: datetime
     end: datetime
     step_ms: int
+    time: str
+    """``calendar``, or ``shifted`` or ``relative``: then every instant is moved by whole weeks or days."""
     sources: tuple[str, ...]
     key_id: str
     policy: str
@@ -140,6 +142,7 @@ def parse_manifest(content: bytes, *, name: str) -> Manifest:
         start=reader.instant("start"),
         end=reader.instant("end"),
         step_ms=reader.get("step_ms", int),
+        time=reader.maybe("time", str) or "calendar",
         sources=reader.strings("sources"),
         key_id=reader.get("key_id", str),
         policy=reader.get("policy", str),

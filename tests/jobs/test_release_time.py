@@ -1,0 +1,315 @@
+"""In which time a release is told: moved as a whole, by whole days, and nothing of it tells by how many."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import opscommons
+from jobs.config import Settings
+from jobs.publish.run import run_publish
+from jobs.release.run import ReleaseResult, run_release
+from jobs.release.timeline import FIRST, LAST, LEAST_WEEKS, MOST_WEEKS, choose_timeline, draw_weeks
+from jobs.store import open_store
+from schemas.errors import PrivacyError, UsageError
+from schemas.windows import Window
+from tests.jobs.audited import publisher_settings
+from tests.jobs.small_groups import DAY, GPU_METRIC, HOUR, a_gpu, stage
+
+GPUS = [a_gpu(f"gpu-{n}", "A100") for n in range(6)]
+NIGHT = DAY + 22 * HOUR
+"""Windows from here on lie in two days, a Sunday and a Monday."""
+NOW = DAY + timedelta(days=3)
+WEEK = timedelta(weeks=1)
+
+
+def settings_of(folder: Path, mode: str, **release: Any) -> Settings:  # noqa: ANN401 - any key of the section
+    key = {"key_file": folder / "ring", "time": mode}
+    return publisher_settings(folder, privacy=key, release=release)
+
+
+def stage_night(settings: Settings, folder: Path, *, start: datetime = NIGHT, hours: int = 4, key: str = "k_0") -> None:
+    for hour in range(hours):
+        stage(settings, folder / f"{start:%d%H}-{hour}", "gpu", GPU_METRIC, GPUS, start=start + hour * HOUR, key_id=key)
+
+
+def build(settings: Settings, version: str = "2026.11.0", **span: datetime) -> ReleaseResult:
+    return run_release(settings, version, clock=lambda: NOW, **span)
+
+
+def publish(settings: Settings, version: str = "2026.11.0") -> None:
+    run_publish(settings, version, clock=lambda: NOW)
+
+
+def instants(value: Any) -> Iterator[datetime]:  # noqa: ANN401 - any JSON
+    """Yield everything in a document that reads as an instant."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from instants(each)
+    elif isinstance(value, str) and len(value) >= 10 and value[4:5] == value[7:8] == "-":
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            return
+        yield found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def all_instants(folder: Path) -> set[datetime]:
+    """Return every instant that a release tells a reader, in Parquet columns and in JSON."""
+    found: set[datetime] = set()
+    for path in folder.rglob("*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        for field in table.schema:
+            if pa.types.is_timestamp(field.type):
+                found.update(table.column(field.name).to_pylist())
+        if path.parent.name.startswith("date="):
+            found.add(datetime.fromisoformat(path.parent.name.removeprefix("date=")).replace(tzinfo=UTC))
+    for path in folder.glob("*.json"):
+        found.update(instants(json.loads(path.read_bytes())))
+    return found
+
+
+def moved_files(folder: Path, by: timedelta) -> dict[str, pa.Table]:
+    """Return the rows of every Parquet file with all instants, also in paths, moved by a span."""
+
+    def move_path(path: str) -> str:
+        head, _, tail = path.partition("date=")
+        return f"{head}date={datetime.fromisoformat(tail[:10]) + by:%Y-%m-%d}{tail[10:]}" if tail else head
+
+    found = {}
+    for path in folder.rglob("*.parquet"):
+        rows = pq.read_table(path, partitioning=None).to_pylist()
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, datetime):
+                    row[name] = value + by
+                elif name == "path":
+                    row[name] = move_path(value)
+        found[move_path(path.relative_to(folder).as_posix())] = rows
+    return found
+
+
+@pytest.mark.parametrize("mode", ["shifted", "relative"])
+def test_the_whole_release_moves_by_whole_days_and_nothing_stays_behind(mode: str, tmp_path: Path) -> None:
+    """One instant of calendar time that is left in one file undoes the shift of all others."""
+    plain, other = settings_of(tmp_path / "a", "calendar"), settings_of(tmp_path / "b", mode)
+    stage_night(plain, tmp_path / "a")
+    stage_night(other, tmp_path / "b")
+
+    told, moved = build(plain), build(other)
+
+    by = moved.manifest.start - told.manifest.start
+    assert moved.manifest.time == mode
+    assert by.total_seconds() % (7 * 86_400 if mode == "shifted" else 86_400) == 0
+    assert moved_files(told.folder, by) == moved_files(moved.folder, timedelta())
+    assert moved.manifest.created == told.manifest.created + by
+    assert {instant + by for instant in all_instants(told.folder)} == all_instants(moved.folder)
+    assert moved.report.findings == ()
+    for path in moved.folder.rglob("*"):
+        assert "2026-1" not in path.relative_to(moved.folder).as_posix()
+        assert path.is_dir() or b"2026-1" not in path.read_bytes(), path.name
+    assert moved.span == told.span == Window(NIGHT, NIGHT + 4 * HOUR)
+
+
+def test_a_relative_release_begins_on_the_first_day_of_1970(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "relative")
+    stage_night(settings, tmp_path)
+
+    result = build(settings)
+
+    assert result.manifest.start == datetime(1970, 1, 1, 22, tzinfo=UTC)
+    assert {f"{file.date}" for file in result.manifest.files if file.date} == {"1970-01-01", "1970-01-02"}
+    assert "the first day is 1970-01-01" in (result.folder / "README.md").read_text()
+
+
+def test_a_shifted_release_keeps_weekdays_and_is_far_away(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+
+    manifest = build(settings).manifest
+
+    assert manifest.start.weekday() == NIGHT.weekday() == 6
+    assert abs(manifest.start - NIGHT) >= LEAST_WEEKS * WEEK
+
+
+def test_releases_of_a_key_are_one_timeline_and_the_same_bytes(tmp_path: Path) -> None:
+    """A shift drawn for each release would tear a series apart; one drawn for each build would change its bytes."""
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+    later = {"start": DAY + 24 * HOUR, "end": DAY + 26 * HOUR}
+
+    first = build(settings, start=NIGHT, end=DAY + 24 * HOUR)
+    again = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
+    publish(settings)
+    second = build(settings, "2026.11.1", **later)
+
+    assert second.manifest.start == first.manifest.end
+    (tmp_path / "public").rename(tmp_path / "public-before")
+    assert build(settings, start=NIGHT, end=DAY + 24 * HOUR).folder == first.folder
+    assert {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()} == again
+
+
+def test_every_key_draws_its_own_shift(tmp_path: Path) -> None:
+    store = open_store(f"file:{tmp_path}")
+    span = Window(NIGHT, NIGHT + HOUR)
+
+    shifts = {choose_timeline("shifted", span, key_id=f"k_{n}", store=store).by for n in range(20)}
+
+    assert len(shifts) > 10
+    assert {choose_timeline("shifted", span, key_id=f"k_{n}", store=store).by for n in range(20)} == shifts
+
+
+@pytest.mark.parametrize("year", [1970, 1975, 2026, 2199])
+def test_a_drawn_shift_stays_within_what_readers_know(year: int) -> None:
+    """Before 1970 and after 2262 pandas, SQL engines and file systems begin to differ."""
+    span = Window(datetime(year, 3, 1, tzinfo=UTC), datetime(year, 6, 1, tzinfo=UTC))
+
+    for _ in range(50):
+        weeks = draw_weeks(span)
+        assert LEAST_WEEKS <= abs(weeks) <= MOST_WEEKS
+        assert span.start + weeks * WEEK >= FIRST
+        assert span.end + weeks * WEEK <= LAST
+
+
+def test_a_span_that_no_shift_fits_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"set privacy\.time to relative"):
+        draw_weeks(Window(FIRST, LAST))
+
+
+def test_the_next_release_begins_where_the_last_one_really_ends(tmp_path: Path) -> None:
+    """A public manifest of another time must not be taken for calendar time: days would be left out, or told twice."""
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+    build(settings, end=DAY + 24 * HOUR)
+    publish(settings)
+
+    assert build(settings, "2026.11.1", end=NOW).span == Window(DAY + 24 * HOUR, DAY + 26 * HOUR)
+
+
+@pytest.mark.parametrize("mode", ["shifted", "relative"])
+def test_an_overlap_under_another_key_is_seen_in_real_time(mode: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, mode)
+    stage_night(settings, tmp_path)
+    build(settings)
+    publish(settings)
+    other = settings_of(tmp_path, mode).model_copy(update={"staging": f"file:{tmp_path}/other"})
+    stage_night(other, tmp_path / "other-run", key="k_1")
+    for path in (tmp_path / "staging/releases").rglob("*.json"):  # as the message asks to
+        to = tmp_path / "other" / path.relative_to(tmp_path / "staging")
+        to.parent.mkdir(parents=True)
+        to.write_bytes(path.read_bytes())
+
+    with pytest.raises(PrivacyError, match=r"2026\.11\.0 covers part of this span under another key"):
+        build(other, "2026.11.1", start=NIGHT)
+
+
+def test_a_span_that_nobody_knows_ends_the_run(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+    build(settings)
+    publish(settings)
+    for path in (tmp_path / "staging/releases").rglob("*.json"):
+        path.unlink()
+
+    with pytest.raises(PrivacyError, match="does not know when its data really are"):
+        build(settings, "2026.11.1")
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b"of other bytes"])
+def test_nothing_is_published_without_its_real_span(content: bytes | None, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+    folder = build(settings).folder
+    record = folder.with_name(f"{folder.name}.span.json")
+    if content == b"of other bytes":
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"manifest_sha256": "0" * 64}))
+    elif content is None:
+        record.unlink()
+    else:
+        record.write_bytes(content)
+
+    with pytest.raises(PrivacyError, match=r"build 2026\.11\.0 again"):
+        publish(settings)
+
+    assert not list((tmp_path / "public").rglob("*.json"))
+
+
+def test_one_key_has_one_way_to_tell_time(tmp_path: Path) -> None:
+    """Equal tokens in calendar and in shifted time tell the shift at once."""
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+    build(settings, end=DAY + 24 * HOUR)
+    publish(settings)
+
+    with pytest.raises(PrivacyError, match="has the same key and tells shifted time, this one calendar"):
+        build(settings_of(tmp_path, "calendar"), "2026.11.1", start=DAY + 24 * HOUR)
+
+
+def test_the_card_says_what_the_time_means_and_that_it_hides_little(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path)
+
+    folder = build(settings).folder
+
+    card = (folder / "README.md").read_text()
+    assert "moved by one random number of whole weeks" in card
+    assert "Moved time is noise, not protection" in card
+    assert "Time is calendar time" not in card
+    assert "unnamed (2026)" in card  # the version's year: nobody can cite a year that was drawn
+    assert "date-released" not in (folder / "CITATION.cff").read_text()
+    assert json.loads((folder / "privacy.json").read_text())["time"] == "shifted"
+
+
+@pytest.mark.parametrize("mode", ["shifted", "relative"])
+def test_the_client_loads_moved_time_as_any_other(mode: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, mode)
+    stage_night(settings, tmp_path)
+    result = build(settings)
+
+    release = opscommons.open(str(result.folder))
+    day = release.load(GPU_METRIC, end=result.manifest.start + 2 * HOUR)
+
+    assert release.manifest.time == mode
+    assert len(release.load(GPU_METRIC)) == 4 * 4 * len(GPUS)
+    assert len(day) == 2 * 4 * len(GPUS)
+    assert day["timestamp"].min() == result.manifest.start
+
+
+def test_young_windows_are_held_back(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "calendar", hold_back="2d")
+    stage_night(settings, tmp_path)
+
+    assert build(settings).span == Window(NIGHT, DAY + 24 * HOUR)
+
+
+def test_an_end_that_is_too_young_is_refused(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "calendar", hold_back="2d")
+    stage_night(settings, tmp_path)
+
+    with pytest.raises(PrivacyError, match=r"release\.hold_back of 2d wants none after 2026-11-02T00:00:00Z"):
+        build(settings, end=DAY + 25 * HOUR)
+
+
+def test_a_store_of_young_windows_alone_gives_no_release(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "calendar", hold_back="30d")
+    stage_night(settings, tmp_path)
+
+    with pytest.raises(PrivacyError, match=r"no snapshot is older than release\.hold_back of 30d"):
+        build(settings)
+
+
+@pytest.mark.parametrize("mode", ["calendar", "shifted", "relative"])
+def test_publishing_looks_at_the_real_age_again(mode: str, tmp_path: Path) -> None:
+    """A release built before the rule was set, or told in 1970, is as young as its data really are."""
+    stage_night(settings_of(tmp_path, mode), tmp_path)
+    build(settings_of(tmp_path, mode))
+
+    with pytest.raises(PrivacyError, match=r"release\.hold_back of 2d"):
+        publish(settings_of(tmp_path, mode, hold_back="2d"))
+
+    assert not list((tmp_path / "public").rglob("*.json"))
