@@ -38,8 +38,10 @@ def stage_night(settings: Settings, folder: Path, *, start: datetime = NIGHT, ho
         stage(settings, folder / f"{start:%d%H}-{hour}", "gpu", GPU_METRIC, GPUS, start=start + hour * HOUR, key_id=key)
 
 
-def build(settings: Settings, version: str = "2026.11.0", **span: datetime) -> ReleaseResult:
-    return run_release(settings, version, clock=lambda: NOW, **span)
+def build(
+    settings: Settings, version: str = "2026.11.0", *, start: datetime | None = None, end: datetime | None = None
+) -> ReleaseResult:
+    return run_release(settings, version, clock=lambda: NOW, start=start, end=end)
 
 
 def publish(settings: Settings, version: str = "2026.11.0") -> None:
@@ -66,7 +68,7 @@ def all_instants(folder: Path) -> set[datetime]:
         table = pq.read_table(path, partitioning=None)
         for field in table.schema:
             if pa.types.is_timestamp(field.type):
-                found.update(table.column(field.name).to_pylist())
+                found.update(filter(None, table.column(field.name).to_pylist()))
         if path.parent.name.startswith("date="):
             found.add(datetime.fromisoformat(path.parent.name.removeprefix("date=")).replace(tzinfo=UTC))
     for path in folder.glob("*.json"):
@@ -74,7 +76,7 @@ def all_instants(folder: Path) -> set[datetime]:
     return found
 
 
-def moved_files(folder: Path, by: timedelta) -> dict[str, pa.Table]:
+def moved_files(folder: Path, by: timedelta) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of every Parquet file with all instants, also in paths, moved by a span."""
 
     def move_path(path: str) -> str:
