@@ -30,7 +30,7 @@ WEEK = timedelta(weeks=1)
 
 def settings_of(folder: Path, mode: str, **release: Any) -> Settings:  # noqa: ANN401 - any key of the section
     key = {"key_file": folder / "ring", "time": mode}
-    return publisher_settings(folder, privacy=key, release=release)
+    return publisher_settings(folder, privacy=key, release=release, collection={"tables": ["gpu"]})
 
 
 def stage_night(settings: Settings, folder: Path, *, start: datetime = NIGHT, hours: int = 4, key: str = "k_0") -> None:
