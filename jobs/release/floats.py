@@ -78,7 +78,8 @@ def write_float_day(
 ) -> Iterator[WrittenPart]:
     """Merge the staged files of one day, in the order of their windows, into one file, or several for very many rows.
 
-    ``day`` is that of the staged timestamps with ``shift_ms`` added. Raise ``StoreError`` when a series has an instant twice.
+    ``day`` is that of the staged timestamps with ``shift_ms`` added. Raise ``StoreError`` when a series has an instant
+    twice.
     """
     fields = [each for each in data_schema(schema) if each.name not in ("timestamp", "value")]
     flat = ("timestamp", "value")
