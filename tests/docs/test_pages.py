@@ -8,7 +8,19 @@ import pytest
 from tests.docs.pages import PAGE_NAMES, PAGES, ROOT, inline_code
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
-FOLDERS = ("schemas", "collector", "anonymize", "jobs", "datasets", "demo", "deploy", "docs", "tests", "requirements")
+FOLDERS = (
+    "attacks",
+    "schemas",
+    "collector",
+    "anonymize",
+    "jobs",
+    "datasets",
+    "demo",
+    "deploy",
+    "docs",
+    "tests",
+    "requirements",
+)
 STRONGER = re.compile(r"(?P<before>\w+\W+)?\b(?<!k-)anonym(?:ous|ously|ised|ized|ity|isation|ization)\b", re.IGNORECASE)
 
 
