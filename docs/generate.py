@@ -65,6 +65,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "collection.settle": "How long after its end a window is left alone, since scrapes and remote write lag.",
     "collection.max_catch_up": "How far back missed windows are still collected, as far as the server has them.",
     "collection.tables": "`all`, or a list of [table names](tables/README.md).",
+    "collection.schemas": "Folder of [tables of your own](own-tables.md).",
     "limits.concurrent_reads": "How many metrics are read at once. The collector slows down by itself when the "
     "server's answers take longer.",
     "limits.max_series_per_read": "Series are counted before they are read, and a metric with more is read in parts, "

@@ -25,13 +25,15 @@ def policy_show(
     as_json: Json = False,
 ) -> None:
     """Show what the policy publishes: every metric, its columns, and what each holds instead of raw values."""
+    from jobs.registry import registry_of
     from schemas.policy_view import view_policy
-    from schemas.registry import latest_tables, read_policy
+    from schemas.registry import read_policy
 
-    policy = read_policy(settings_of(context).privacy.policy)
+    settings = settings_of(context)
+    policy = read_policy(settings.privacy.policy)
     if table is not None and table not in policy.tables:
         raise UsageError(f"the policy names no table {table!r}; it names {', '.join(policy.tables)}")
-    view = view_policy(policy, [each for name, each in latest_tables().items() if table in (None, name)])
+    view = view_policy(policy, [each for name, each in registry_of(settings).latest.items() if table in (None, name)])
     facts = {
         **policy.model_dump(mode="json"),
         "digest": view.digest,
@@ -67,6 +69,14 @@ def _tell_table(policy: Policy, table: str, metrics: list[PublishedMetric]) -> I
         yield f"  metric {metric.name}: values {metric.value}; {told}"
 
 
+@policy_app.command("new")
+def policy_new() -> None:
+    """Print the shipped policy, to begin one of your own with."""
+    from schemas.registry import POLICIES
+
+    typer.echo((POLICIES / "default.yaml").read_text("utf-8"), nl=False)
+
+
 @policy_app.command("lint")
 def policy_lint(
     context: typer.Context,
@@ -74,17 +84,22 @@ def policy_lint(
     as_json: Json = False,
 ) -> None:
     """Say everything that is wrong with a policy, each by its place; exit 5 if anything is."""
+    from jobs.registry import label_classes_of, registry_of, settings_at_hand
     from schemas.label_classes import read_label_classes
     from schemas.policy_lint import lint_policy
-    from schemas.registry import latest_tables, shipped_tables
+    from schemas.registry import shipped_registry
 
     wanted: tuple[str, ...] = ()
+    registry, catalogue = shipped_registry(), read_label_classes()
+    known = settings_of(context) if path is None else settings_at_hand(context.obj)
+    if known:
+        registry, catalogue = registry_of(known), label_classes_of(known)
     if path is None:
         settings = settings_of(context)
         path = settings.privacy.policy
         tables = settings.collection.tables
-        wanted = tuple(latest_tables()) if tables == "all" else tables
-    found = lint_policy(path, shipped_tables(), read_label_classes(), today=read_clock().date(), wanted=wanted)
+        wanted = tuple(registry.latest) if tables == "all" else tables
+    found = lint_policy(path, registry.tables, catalogue, today=read_clock().date(), wanted=wanted)
     errors = [finding for finding in found if finding.severity == "error"]
     summary = f"{len(errors)} errors, {len(found) - len(errors)} warnings"
     facts: dict[str, Any] = {"policy": path, "findings": [dataclasses.asdict(finding) for finding in found]}

@@ -1,5 +1,6 @@
 """The commands about what is kept rather than collected: the table schemas here, keys and policy beside."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,32 +17,44 @@ schema_app = typer.Typer(help="The registry of table schemas.", no_args_is_help=
 
 
 @schema_app.command("list")
-def schema_list(as_json: Json = False) -> None:
+def schema_list(context: typer.Context, as_json: Json = False) -> None:
     """List every version of every table."""
+    from jobs.registry import registry_at_hand
     from schemas.digest import digest
-    from schemas.registry import shipped_tables
 
+    registry = registry_at_hand(context.obj)
     tables = [
-        {"table": s.table, "version": s.version, "family": s.family, "metrics": len(s.metrics), "digest": digest(s)}
-        for s in shipped_tables()
+        {
+            "table": s.table,
+            "version": s.version,
+            "family": s.family,
+            "metrics": len(s.metrics),
+            "own": s.table in registry.own,
+            "digest": digest(s),
+        }
+        for s in registry.tables
     ]
     print_result(
         as_json,
         {"tables": tables},
-        [f"{t['table']:14} {t['version']:5} {t['family']:4} {t['metrics']:3} metrics" for t in tables],
+        [
+            f"{t['table']:14} {t['version']:5} {t['family']:4} {t['metrics']:3} metrics{', your own' * bool(t['own'])}"
+            for t in tables
+        ],
     )
 
 
 @schema_app.command("show")
 def schema_show(
+    context: typer.Context,
     table: Annotated[str, typer.Argument(help="Name of a table.")],
     version: Annotated[str | None, typer.Option(help="Its version; the newest by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show one table: columns, metrics, units, treatments."""
-    from schemas.registry import find_table
+    from jobs.registry import registry_at_hand
 
-    schema = find_table(table, version)
+    schema = registry_at_hand(context.obj).find(table, version)
     lines = [f"{schema.table} {schema.version} ({schema.family}): {schema.description}", "", "columns"]
     lines += [f"  {column.name:14} {_kind(column)}: {column.meaning}" for column in schema.labels]
     lines += ["", "metrics", *(f"  {m.name}  {m.type}, {m.unit}, {m.value}: {m.meaning}" for m in schema.metrics)]
@@ -55,13 +68,58 @@ def _kind(column: LabelColumn) -> str:
 
 
 @schema_app.command("check")
-def schema_check(as_json: Json = False) -> None:
-    """Hold the registry against its lock file and its own rules."""
+def schema_check(context: typer.Context, as_json: Json = False) -> None:
+    """Hold the registry against its lock file and its own rules; tables of your own against theirs."""
+    from jobs.registry import registry_at_hand
     from schemas.compat import check_registry
     from schemas.lock import check_lock
     from schemas.registry import LOCK, shipped_tables
 
-    problems = [*check_registry(shipped_tables()), *check_lock(shipped_tables(), LOCK.read_text("utf-8"))]
+    registry = registry_at_hand(context.obj)
+    problems = [*check_registry(registry.tables), *check_lock(shipped_tables(), LOCK.read_text("utf-8"))]
     print_result(as_json, {"problems": problems}, problems or ["the registry is consistent with its lock"])
     if problems:
         raise UsageError(f"the registry has {len(problems)} problems, the first: {problems[0]}")
+
+
+@schema_app.command("diff")
+def schema_diff(
+    context: typer.Context,
+    older: Annotated[str, typer.Argument(help="A version such as node@1.0, node for its newest, or a file.")],
+    newer: Annotated[str, typer.Argument(help="The same.")],
+    check: Annotated[bool, typer.Option("--check", help="Exit 2 if only a major version may do this.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say in words what one version of a table has that another has not."""
+    from jobs.registry import find_version
+    from schemas.authoring import tell_difference
+    from schemas.compat import compare_tables
+
+    before, after = find_version(older, context.obj), find_version(newer, context.obj)
+    changes = compare_tables(before, after)
+    breaking = [change for change in changes if change.breaking]
+    facts = [{"place": each.place, "what": each.what, "breaking": each.breaking} for each in changes]
+    print_result(as_json, {"changes": facts}, list(tell_difference(before, after)))
+    if check and breaking:
+        raise UsageError(f"{len(breaking)} changes break readers, the first: {breaking[0]}")
+
+
+@schema_app.command("new")
+def schema_new(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="Name of the table.")],
+    folder: Annotated[Path | None, typer.Option(help="Write the file there; it goes to stdout by default.")] = None,
+) -> None:
+    """Begin a table of your own from a template, or the next minor version of one that exists as a copy."""
+    from jobs.registry import begin_table
+
+    name, text = begin_table(table, context.obj)
+    if folder is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        with (folder / name).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{folder / name} cannot be written: {error.strerror}") from None
+    typer.echo(f"wrote {folder / name}")

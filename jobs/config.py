@@ -111,6 +111,7 @@ class Collection(_Section):
     settle: Span = timedelta(minutes=10)
     max_catch_up: PositiveSpan = timedelta(days=7)
     tables: Literal["all"] | tuple[str, ...] = "all"
+    schemas: Path | None = None
 
 
 class Limits(_Section):
@@ -260,6 +261,7 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
             "source": source.model_copy(
                 update={"bearer_token_file": absolute(source.bearer_token_file), "tls": tls, "basic_auth": auth}
             ),
+            "collection": settings.collection.model_copy(update={"schemas": absolute(settings.collection.schemas)}),
             "privacy": settings.privacy.model_copy(
                 update={"key_file": absolute(settings.privacy.key_file), "policy": policy}
             ),

@@ -15,13 +15,13 @@ from anonymize.keys import KeyRing, add_key, destroy_key, read_ring
 from jobs.config import Settings
 from jobs.kept import read_destructions, record_destruction
 from jobs.publish.catalog import read_manifests
+from jobs.registry import registry_of
 from jobs.release.spans import read_spans
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord
 from schemas.destruction import KeyAttestation, KeyDestruction, LostSpan
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError, StoreError, UsageError
-from schemas.registry import latest_tables
 from schemas.windows import Window, format_duration, parse_instant, snap_outward, windows_between
 
 
@@ -171,7 +171,7 @@ def destroy(settings: Settings, key_id: str, *, now: datetime, record_gaps: bool
         )
     staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     snapshots = list_snapshots(staging, collection.window)
-    tables = latest_tables() if collection.tables == "all" else collection.tables
+    tables = registry_of(settings).latest if collection.tables == "all" else collection.tables
     lost = find_lost(
         snapshots,
         (entry.valid_from, entry.valid_to),

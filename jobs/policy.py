@@ -14,13 +14,14 @@ from pydantic import BaseModel, ValidationError
 from jobs.config import Settings
 from jobs.kept import find_policy
 from jobs.publish.catalog import read_manifests
+from jobs.registry import registry_of
 from jobs.release.layout import MANIFEST, VERSION, release_prefix, schema_path, version_order
 from jobs.store import Store, open_store
 from schemas.errors import StoreError, UsageError
 from schemas.manifest import Manifest
 from schemas.policy_diff import PolicyChange, compare_policies
 from schemas.policy_view import PolicyView, view_policy, view_table
-from schemas.registry import latest_tables, read_policy
+from schemas.registry import read_policy, shipped_registry
 from schemas.table import TableSchema
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -59,15 +60,24 @@ def _view_side(settings: Callable[[], Settings], what: str) -> PolicyView:
         found = settings()
         public = open_store(found.public, endpoint_url=found.s3_endpoint_url)
         prefix = release_prefix(what)
-        return _view_release(lambda path: public.get(prefix + path), f"{public.url}/{prefix}", _staging(found))
+        tables = registry_of(found).latest
+        return _view_release(lambda path: public.get(prefix + path), f"{public.url}/{prefix}", _staging(found), tables)
     folder = Path(what)
     if folder.is_dir():
         try:
             staging = _staging(settings())
         except UsageError:  # a release can be looked at where nothing is configured
             staging = None
-        return _view_release(lambda path: _read_file(folder / path), str(folder), staging)
-    return view_policy(read_policy(what), latest_tables().values())
+        return _view_release(lambda path: _read_file(folder / path), str(folder), staging, _tables(settings))
+    return view_policy(read_policy(what), _tables(settings).values())
+
+
+def _tables(settings: Callable[[], Settings]) -> dict[str, TableSchema]:
+    try:
+        found = settings()
+    except UsageError:  # policies can be compared where nothing is configured
+        return shipped_registry().latest
+    return registry_of(found).latest
 
 
 def _last_release(settings: Settings) -> str:
@@ -78,7 +88,7 @@ def _last_release(settings: Settings) -> str:
     return max(published, key=version_order)
 
 
-def _view_release(read: _Read, place: str, staging: Store | None) -> PolicyView:
+def _view_release(read: _Read, place: str, staging: Store | None, known: dict[str, TableSchema]) -> PolicyView:
     manifest = _parse(read(MANIFEST), Manifest, f"{place}/{MANIFEST}")
     schemas = [
         _parse(read(schema_path(table.table)), TableSchema, f"{place}/{schema_path(table.table)}")
@@ -87,7 +97,7 @@ def _view_release(read: _Read, place: str, staging: Store | None) -> PolicyView:
     name = f"release {manifest.release.version} (policy {manifest.policy})"
     policy = find_policy(staging, manifest.policy_digest) if staging else None
     if policy:
-        tables = latest_tables() | {schema.table: schema for schema in schemas}
+        tables = known | {schema.table: schema for schema in schemas}
         return replace(view_policy(policy, tables.values()), name=name)
     metrics = [metric for schema in schemas for metric in view_table(schema, [each.name for each in schema.metrics])]
     return PolicyView(name, manifest.policy_digest, tuple(metrics), domains=None, vocabularies=None)

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from schemas.errors import UsageError
 from schemas.registry import read_model
 from schemas.table import LabelColumn, Metric, Sentence, TableSchema
 
@@ -84,10 +85,29 @@ class LabelCatalogue(_Strict):
         return self.exporters[exporter].find(label) or self.exporters[SCRAPE].find(label)
 
 
+class OwnLabelClasses(_Strict):
+    """What an operator adds: exporters of their own, under the classes that there are."""
+
+    exporters: dict[str, Exporter]
+
+
 @cache
 def read_label_classes() -> LabelCatalogue:
     """Return the shipped catalogue."""
     return read_model(LABEL_CLASSES, LabelCatalogue)
+
+
+def add_label_classes(shipped: LabelCatalogue, path: Path) -> LabelCatalogue:
+    """Return the catalogue with an operator's exporters; raise ``UsageError`` for one that is known already."""
+    own = read_model(path, OwnLabelClasses)
+    known = {name for each in shipped.exporters.values() for name in each.names}
+    shadowed = sorted(own.exporters.keys() & shipped.exporters.keys())
+    shadowed += sorted(
+        name for each in own.exporters.values() for name in each.names if any(map(name.startswith, known))
+    )
+    if shadowed:
+        raise UsageError(f"{path.name} names {', '.join(shadowed)}, which the shipped catalogue has; wanted others")
+    return LabelCatalogue(classes=shipped.classes, exporters={**shipped.exporters, **own.exporters})
 
 
 def way_of(column: LabelColumn) -> Way:

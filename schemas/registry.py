@@ -1,6 +1,8 @@
-"""Find table schemas and policies: the shipped ones, and those in a folder that an operator names."""
+"""Find table schemas and policies: the shipped ones. ``schemas.own_tables`` adds those of an operator."""
 
-from functools import cache
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,26 +51,57 @@ def read_policy(name_or_path: str | Path) -> Policy:
 @cache
 def shipped_tables() -> tuple[TableSchema, ...]:
     """Return every shipped version of every table, by name and then version."""
-    found = [read_table(path) for path in sorted(TABLES.glob("*.yaml"))]
-    return tuple(sorted(found, key=lambda schema: (schema.table, schema.major, schema.minor)))
+    return sort_tables(read_table(path) for path in TABLES.glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every version of every table that a run may know, by name and then version. ``own`` are an operator's."""
+
+    tables: tuple[TableSchema, ...]
+    own: frozenset[str] = field(default=frozenset())
+
+    @cached_property
+    def latest(self) -> dict[str, TableSchema]:
+        """The newest version of each table."""
+        return {schema.table: schema for schema in self.tables}
+
+    @cached_property
+    def by_version(self) -> dict[tuple[str, str], TableSchema]:
+        """Each version of each table, by name and version."""
+        return {(schema.table, schema.version): schema for schema in self.tables}
+
+    def find(self, name: str, version: str | None = None) -> TableSchema:
+        """Return one table, the newest version unless one is named; raise ``UsageError`` without one."""
+        tables = [schema for schema in self.tables if schema.table == name]
+        if not tables:
+            raise UsageError(f"there is no table {name!r}; there are {', '.join(self.latest)}")
+        if version is None:
+            return tables[-1]
+        if (name, version) not in self.by_version:
+            raise UsageError(f"table {name} has no version {version}; it has {', '.join(s.version for s in tables)}")
+        return self.by_version[name, version]
+
+
+def sort_tables(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
+    """Return tables by name, major and minor version."""
+    return tuple(sorted(tables, key=lambda schema: (schema.table, schema.major, schema.minor)))
+
+
+@cache
+def shipped_registry() -> Registry:
+    """Return the registry of the shipped tables alone."""
+    return Registry(shipped_tables())
 
 
 def latest_tables() -> dict[str, TableSchema]:
     """Return the newest shipped version of each table."""
-    return {schema.table: schema for schema in shipped_tables()}
+    return dict(shipped_registry().latest)
 
 
 def find_table(name: str, version: str | None = None) -> TableSchema:
     """Return one shipped table, the newest version unless one is named; raise ``UsageError`` without one."""
-    tables = [schema for schema in shipped_tables() if schema.table == name]
-    if not tables:
-        raise UsageError(f"there is no table {name!r}; there are {', '.join(latest_tables())}")
-    for schema in tables:
-        if schema.version == version:
-            return schema
-    if version:
-        raise UsageError(f"table {name} has no version {version}; it has {', '.join(s.version for s in tables)}")
-    return tables[-1]
+    return shipped_registry().find(name, version)
 
 
 class _UniqueKeyLoader(_SafeLoader):

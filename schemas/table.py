@@ -96,6 +96,16 @@ class TableSchema(_Strict):
     sort_key: tuple[Name, ...]
     metrics: tuple[Metric, ...] = Field(min_length=1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unreviewed(cls, given: object) -> object:
+        if isinstance(given, dict) and "unreviewed" in given:
+            raise ValueError(
+                "is marked unreviewed, so nothing of it may be published; say of each label whether it is an identity, "
+                "a vocabulary or a number, or take it out, then remove the line"
+            )
+        return given
+
     @property
     def major(self) -> int:
         """The part of the version that readers must know."""

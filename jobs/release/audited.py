@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from anonymize.audit.findings import Finding
 from anonymize.audit.release import AuditResult, audit_release
 from jobs.config import Settings
+from jobs.registry import registry_of
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError
-from schemas.registry import read_policy, shipped_tables
+from schemas.registry import read_policy
 
 FRESH: Final = timedelta(days=1)
 
@@ -51,7 +52,7 @@ def run_audit(settings: Settings, folder: Path, *, now: datetime) -> AuditReport
     result: AuditResult = audit_release(
         folder,
         policy=read_policy(settings.privacy.policy),
-        known_tables={(schema.table, schema.version): schema for schema in shipped_tables()},
+        known_tables=registry_of(settings).by_version,
         k=settings.privacy.k_anonymity,
     )
     return AuditReport(

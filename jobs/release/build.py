@@ -12,6 +12,7 @@ from pathlib import Path
 from jobs.config import Settings
 from jobs.kept import read_suppressions, windows_given_up
 from jobs.parquet import write_table
+from jobs.registry import registry_of
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
 from jobs.release.coverage import cover_release, mark_suppressed
@@ -40,7 +41,7 @@ from schemas.digest import digest, readable_json
 from schemas.errors import PrivacyError, UsageError
 from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, ReleaseTable, Totals
 from schemas.policy import Policy
-from schemas.registry import find_table, read_policy
+from schemas.registry import Registry, read_policy
 from schemas.suppression import SuppressionRecord
 from schemas.table import TableSchema
 from schemas.timeline import TimeMode
@@ -116,7 +117,7 @@ def build_release(
     span = choose_span(everything)
     commits = [r for r in everything if span.start <= r.window.start and r.window.end <= span.end]
     policy = read_policy(settings.privacy.policy)
-    schemas = _check_commits(commits, span, policy)
+    schemas = _check_commits(commits, span, policy, registry_of(settings))
     timeline = choose_timeline(settings.privacy.time, span, key_id=commits[0].key_id, store=store)
     told = [timeline.move_record(record) for record in commits]
     folder = release_folder(settings, version)
@@ -148,7 +149,9 @@ def build_release(
     return BuiltRelease(folder, manifest, tuple(commits), span, facts, hidden)
 
 
-def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy) -> dict[str, TableSchema]:
+def _check_commits(
+    commits: Sequence[CommitRecord], span: Window, policy: Policy, registry: Registry
+) -> dict[str, TableSchema]:
     """Return the schema of every table; raise when the commits can't stand in one release."""
     if not commits:
         raise UsageError(f"no snapshot is committed in {span}; run 'opspub snapshot', or name another span")
@@ -163,7 +166,7 @@ def _check_commits(commits: Sequence[CommitRecord], span: Window, policy: Policy
         raise UsageError(f"the span {span} holds real and simulated snapshots; a release is one or the other")
     schemas: dict[str, TableSchema] = {}
     for record in commits:
-        schema = find_table(record.table, record.schema_version)
+        schema = registry.find(record.table, record.schema_version)
         if digest(schema) != record.schema_digest:
             raise UsageError(f"table {schema.table} {schema.version} was changed after snapshots were made with it")
         known = schemas.setdefault(schema.table, schema)

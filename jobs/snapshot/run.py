@@ -20,6 +20,7 @@ from collector.plan import is_last_chance, plan_windows, time_to_heal
 from collector.scrapes import ScrapeTimes, no_scrapes
 from jobs.config import Settings
 from jobs.kept import keep_policy, windows_given_up
+from jobs.registry import registry_of
 from jobs.snapshot.collect import StagedTable, TableCollector
 from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
 from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
@@ -37,7 +38,7 @@ from schemas.errors import (
     UsageError,
 )
 from schemas.policy import Policy
-from schemas.registry import find_table, latest_tables, read_policy
+from schemas.registry import read_policy
 from schemas.table import TableSchema
 from schemas.windows import Window, format_duration, snap_outward, span_ms, to_ms
 
@@ -78,8 +79,9 @@ class SnapshotPlan:
 def choose_tables(settings: Settings, only: Sequence[str] = ()) -> tuple[TableSchema, ...]:
     """Return the configured tables, or those of ``only``; raise ``UsageError`` for one that does not exist."""
     configured = settings.collection.tables
-    names = only or (tuple(latest_tables()) if configured == "all" else configured)
-    return tuple(find_table(name) for name in dict.fromkeys(names))
+    registry = registry_of(settings)
+    names = only or (tuple(registry.latest) if configured == "all" else configured)
+    return tuple(registry.find(name) for name in dict.fromkeys(names))
 
 
 def plan_snapshot(

@@ -49,6 +49,10 @@ def change_unit(content: dict[str, Any]) -> None:
     content["metrics"][0]["unit"] = "milliseconds"
 
 
+def change_type(content: dict[str, Any]) -> None:
+    content["metrics"][1]["type"] = "counter"
+
+
 def rename_label(content: dict[str, Any]) -> None:
     content["labels"][0]["name"] = content["sort_key"][0] = "machine"
     for metric in content["metrics"]:
@@ -60,6 +64,7 @@ def rename_label(content: dict[str, Any]) -> None:
     [
         (drop_metric, "metric node_load1: removed"),
         (change_unit, "metric node_cpu_seconds_total: unit changed from 'seconds' to 'milliseconds'"),
+        (change_type, "metric node_load1: type changed from 'gauge' to 'counter'"),
         (rename_label, "column node: renamed to machine"),
     ],
 )

@@ -1,0 +1,62 @@
+"""The tables that a configuration knows: the shipped ones, and its own."""
+
+import re
+from pathlib import Path
+
+from jobs.config import Settings, read_settings
+from schemas.authoring import render_next_minor, render_template
+from schemas.errors import UsageError
+from schemas.label_classes import LabelCatalogue
+from schemas.own_tables import read_own_classes, read_registry
+from schemas.registry import TABLES, Registry, read_model, shipped_registry
+from schemas.table import TableSchema
+
+
+def registry_of(settings: Settings) -> Registry:
+    """Return the tables of a configuration; raise ``UsageError`` or ``PrivacyError`` for own ones that may not be."""
+    return read_registry(settings.collection.schemas)
+
+
+def label_classes_of(settings: Settings) -> LabelCatalogue:
+    """Return the catalogue of labels with what a configuration adds."""
+    return read_own_classes(settings.collection.schemas)
+
+
+def settings_at_hand(config: Path | None) -> Settings | None:
+    """Return the configuration; ``None`` where none is named and none can be read: not every command needs one."""
+    try:
+        return read_settings(config)
+    except UsageError:
+        if config is not None:
+            raise
+        return None
+
+
+def registry_at_hand(config: Path | None) -> Registry:
+    """Return the tables of the configuration, or the shipped ones where there is none."""
+    settings = settings_at_hand(config)
+    return registry_of(settings) if settings else shipped_registry()
+
+
+def find_version(what: str, config: Path | None) -> TableSchema:
+    """Return a table by ``name@version``, by its name (the newest), or from a file: YAML, or JSON of a release."""
+    if Path(what).suffix in (".yaml", ".yml", ".json"):
+        if not Path(what).is_file():
+            raise UsageError(f"found no file {what}; wanted one, or a version such as node@1.0")
+        return read_model(Path(what), TableSchema)
+    name, _, version = what.partition("@")
+    return registry_at_hand(config).find(name, version or None)
+
+
+def begin_table(name: str, config: Path | None) -> tuple[str, str]:
+    """Return the name and text of a new file: a template, or the next minor version of a table that exists."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"found the table name {name!r}; wanted small letters, digits and _, such as acme_orders")
+    settings = settings_at_hand(config)
+    registry = registry_of(settings) if settings else shipped_registry()
+    newest = registry.latest.get(name)
+    if newest is None:
+        return f"{name}_v1.0.yaml", render_template(name)
+    own = settings.collection.schemas if settings and name in registry.own else None
+    text = ((own or TABLES) / f"{name}_v{newest.version}.yaml").read_text("utf-8")
+    return f"{name}_v{newest.major}.{newest.minor + 1}.yaml", render_next_minor(newest, text)
