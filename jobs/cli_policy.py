@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,11 +71,16 @@ def _tell_table(policy: Policy, table: str, metrics: list[PublishedMetric]) -> I
 
 
 @policy_app.command("new")
-def policy_new() -> None:
-    """Print the shipped policy, to begin one of your own with."""
+def policy_new(path: Annotated[Path, typer.Argument(help="The file to write, which must not be there yet.")]) -> None:
+    """Copy the shipped policy into a file, to begin one of your own with."""
     from schemas.registry import POLICIES
 
-    typer.echo((POLICIES / "default.yaml").read_text("utf-8"), nl=False)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write((POLICIES / "default.yaml").read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+    typer.echo(f"wrote {path}")
 
 
 @policy_app.command("lint")
