@@ -2,12 +2,9 @@
 
 import logging
 import secrets
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -24,6 +21,7 @@ from jobs.registry import registry_of
 from jobs.snapshot.collect import StagedTable, TableCollector
 from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
 from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
+from jobs.snapshot.private import private_folder
 from jobs.source import OpenSource, open_source
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord, MetricCoverage, Span
@@ -288,7 +286,7 @@ class _Run:
         collector = TableCollector(
             self.source, table, self.policy, pseudonymizer, window, grid, frame, scrapes, present, without
         )
-        with _private_folder(self.settings.work_dir) as folder:
+        with private_folder(self.settings.work_dir) as folder:
             try:
                 staged = collector.collect(folder)
                 put_files(self.store, {file.path: path for path, file in staged.files.items()})
@@ -366,15 +364,3 @@ class _Run:
             f"{len(failed)} tables were not committed and stay due, {self.result.commits} were; the first: "
             f"{self.result.failures[0]}"
         )
-
-
-@contextmanager
-def _private_folder(work_dir: Path) -> Iterator[Path]:
-    """Yield a folder that only this user may enter, gone afterwards."""
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=work_dir, prefix="snapshot-")  # made with mode 0700
-    except OSError as error:
-        raise UsageError(f"work_dir {work_dir} cannot be written: {error.strerror}") from None
-    with folder as name:
-        yield Path(name)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.parquet import PLAIN, STAGED_LEVEL, choose_value_encoding, open_staged_writer
+from jobs.snapshot.private import make_private
 from schemas.arrow import staged_schema
 from schemas.native import staged_native_schema
 from schemas.table import TableSchema
@@ -79,6 +80,7 @@ class RunWriter:
         if file is None:
             path = self._folder / f"run-{len(self.files)}.parquet"
             self.files[path], self.forms[path] = 0, run.form
+            make_private(path)
             writer = open_staged_writer(path, self._schemas[run.form], value_encoding=run.encoding)
             file = _OpenFile(path, writer)
             self._open[run.encoding] = file
