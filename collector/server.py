@@ -1,14 +1,19 @@
 """What the server says of itself: version, lookback, and since when a source has samples."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from collector.client import QueryApi
 from collector.connection import Connection
 from collector.promql import Matcher, render_selector
 from schemas.errors import SourceError, UsageError
 from schemas.windows import format_duration, from_ms, parse_duration, span_ms, to_ms
+
+_VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+){1,3}")
+"""What is kept of a version: it goes into commits and releases, and a build of one's own may say whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,15 @@ class ServerInfo:
 
 def read_server_info(connection: Connection) -> ServerInfo:
     """Ask the server for its version, flags and retention; one without a status API is no error, no server is."""
-    version = _read_status(connection, "/api/v1/status/buildinfo", "version")
+    found = _VERSION.match(_read_status(connection, "/api/v1/status/buildinfo", "version") or "")
     lookback = _read_status(connection, "/api/v1/status/flags", "query.lookback-delta")
     # the flags say 0s where the default holds; this is what holds
     retention = _read_status(connection, "/api/v1/status/runtimeinfo", "storageRetention")
     try:
-        return ServerInfo(version, parse_duration(lookback) if lookback else None, parse_retention(retention or ""))
-    except ValueError as error:
-        raise SourceError(f"{connection.place} gives a query.lookback-delta that cannot be read: {error}") from None
+        lookback_delta = parse_duration(lookback) if lookback else None
+    except ValueError:  # it would quote the server
+        raise SourceError(f"{connection.place} gives a query.lookback-delta that is not a duration") from None
+    return ServerInfo(found[0] if found else None, lookback_delta, parse_retention(retention or ""))
 
 
 def parse_retention(text: str) -> timedelta | None:

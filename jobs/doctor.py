@@ -67,7 +67,10 @@ def _count_targets(source: OpenSource, now: datetime) -> str:
         raise SourceError(
             "no target of this source has an 'up' series now; is source.match right, and does the server scrape?"
         )
-    return f"{vector[0]['value'][1]} targets"
+    try:
+        return f"{int(float(vector[0]['value'][1]))} targets"
+    except (IndexError, KeyError, TypeError, ValueError):  # what a strange server says is not repeated
+        raise source.reader.api.strange("query") from None
 
 
 def _look_at_replica(settings: Settings, url: str, now: datetime) -> str:
@@ -81,7 +84,10 @@ def _look_at_replica(settings: Settings, url: str, now: datetime) -> str:
 
 def _compare_clocks(source: OpenSource, now: datetime) -> str:
     data = source.reader.connection.get_json("/api/v1/query", {"query": "time()"})
-    skew = timedelta(seconds=abs(float(data["result"][0]) - now.timestamp()))
+    try:
+        skew = timedelta(seconds=abs(float(data["result"][0]) - now.timestamp()))
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError):
+        raise source.reader.api.strange("query") from None
     if skew > _SKEW:
         raise SourceError(
             f"this clock and the server's differ by {skew.total_seconds():.0f} s; wanted at most "

@@ -75,7 +75,7 @@ def texts_of(path: Path) -> Iterator[bytes]:
     yield content
     if content.startswith(_GZIP):
         yield gzip.decompress(content)
-    if content.startswith(b"PAR1") and content.endswith(b"PAR1"):
+    if len(content) > 12 and content.startswith(b"PAR1") and content.endswith(b"PAR1"):
         yield from (text.encode() for text in _decode(path))
 
 

@@ -24,7 +24,7 @@ FIVE = timedelta(minutes=5)
 def test_a_real_server_tells_its_version_lookback_and_retention(prometheus: RealPrometheus) -> None:
     info = read_server_info(Connection(Access(prometheus.url)))
 
-    assert info == ServerInfo(prometheus.version, FIVE, timedelta(days=30))
+    assert info == ServerInfo(prometheus.version.partition("+")[0], FIVE, timedelta(days=30))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,16 @@ def test_the_retention_is_a_time_where_there_is_one(text: str, wanted: timedelta
 )
 def test_the_version_decides_about_the_edge(version: str | None, edge: bool) -> None:
     assert ServerInfo(version, None).lookback_includes_edge is edge
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [("2.42.0+payroll", "2.42.0"), ("3.5.0-rc.1", "3.5.0"), ("payroll-2.42", None), ("v3", None), ("", None)],
+)
+def test_of_a_version_only_its_numbers_are_kept(told: str, kept: str | None) -> None:
+    """It goes into every commit and release, and a build of one's own may say whose it is."""
+    with serve(Answer(json.dumps({"status": "success", "data": {"version": told}}).encode())) as server:
+        assert read_server_info(Connection(Access(server.url, retries=0))).version == kept
 
 
 @pytest.mark.parametrize("status", [404, 405])
