@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,13 +22,11 @@ from schemas.table import LabelColumn, TableSchema
 RawColumns = Mapping[str, tuple[Codes, Raw[Sequence[str]]]]
 _INT32 = re.compile(r"[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
-SHORTEST_SEARCHED: Final = 5
-"""Raw values shorter than this occur by chance; the grammar alone proves their absence."""
 
 
 def searched_addresses(frame: IdentityFrame) -> Raw[set[str]]:
     """Return what a frame knows that must not be found in public: the set to which each ``Report`` adds its own."""
-    return Raw("values", {name for name in open_raw(frame.nodes) if len(name) >= SHORTEST_SEARCHED})
+    return Raw("values", set(open_raw(frame.nodes)))
 
 
 def source_token(pseudonymizer: Pseudonymizer, source: str) -> str:
@@ -110,9 +108,7 @@ class TableAnonymizer:
         for name, column in labels.items():
             if name not in plain:
                 open_raw(report.raw_values).update(
-                    value
-                    for value in open_raw(column.values)
-                    if len(value) >= SHORTEST_SEARCHED and value not in self._public_words
+                    value for value in open_raw(column.values) if value and value not in self._public_words
                 )
 
     def _canonical_by_domain(self, columns: Mapping[str, RawColumn], count: int) -> dict[str, RawColumn]:

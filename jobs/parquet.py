@@ -141,7 +141,10 @@ def build_group(
 
 
 def _spread(column: Any, lengths: npt.NDArray[np.int64]) -> Any:  # noqa: ANN401 - any Arrow array, same out
-    """Repeat a column's values by segment; strings through a dictionary of exactly those that occur."""
+    """Repeat a column's values by segment; strings through a sorted dictionary of exactly those that occur.
+
+    As it comes, a dictionary has the order in which the source named things, which is that of their raw names.
+    """
     if pa.types.is_string(column.type):
         column = column.dictionary_encode()
     if not pa.types.is_dictionary(column.type):
@@ -151,9 +154,13 @@ def _spread(column: Any, lengths: npt.NDArray[np.int64]) -> Any:  # noqa: ANN401
     nulls = bool(len(used)) and used[0] == -1
     if nulls:
         used, compact = used[1:], compact - 1
-    spread = np.repeat(compact.astype(np.int32), lengths)
+    values = column.dictionary.take(pa.array(used))
+    order = pc.sort_indices(values).to_numpy()
+    places = _places(order).astype(np.int32)
+    places[-1] = -1  # null
+    spread = np.repeat(places[compact], lengths)
     indices: Any = pa.array(spread, mask=spread < 0 if nulls else None)
-    return pa.DictionaryArray.from_arrays(indices, column.dictionary.take(pa.array(used)), safe=False)
+    return pa.DictionaryArray.from_arrays(indices, values.take(pa.array(order)), safe=False)
 
 
 def open_writer(path: Path, schema: pa.Schema, *, value_encoding: str = "BYTE_STREAM_SPLIT") -> pq.ParquetWriter:

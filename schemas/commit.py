@@ -43,7 +43,8 @@ class RawScan(_Strict):
     """The search of one finished file, read back from disk, for every raw value that the run had seen."""
 
     searched: int
-    """Distinct raw values that were searched for."""
+    """Distinct raw values that the run had seen. The short ones, for which the grammar speaks, are among them: to leave
+    them out would tell how many names are short."""
     hits: int
 
 

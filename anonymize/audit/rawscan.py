@@ -11,7 +11,9 @@ from anonymize.audit.grammar import ANY_TOKEN, TableGrammar
 from schemas.raw import Raw, open_raw
 
 _ROOT: Final = "schema"  # what every Parquet file calls the root of its columns
-_BEGIN: Final = 5
+SHORTEST_SEARCHED: Final = 5
+"""Raw values shorter than this occur by chance; the grammar alone proves their absence."""
+_BEGIN: Final = SHORTEST_SEARCHED
 _FIXED_NAME: Final = re.compile(r"(run-\d+|[0-9a-f]{16})\.parquet")
 """Names that are a number or a hash: whatever they hold of a raw value, they hold by chance."""
 
@@ -25,7 +27,7 @@ def scan_staged(
     by chance. Everything else is searched for each raw value as a part, but
     for those that a public word itself contains.
     """
-    raw = frozenset(open_raw(raw_values))
+    raw = frozenset(value for value in open_raw(raw_values) if len(value) >= SHORTEST_SEARCHED)
     words = grammar.public_words | {_ROOT}
     parts = _Needles(raw)
     parts.drop(parts.find("\n".join(sorted(words))))  # "node" in a column's name is nobody's node

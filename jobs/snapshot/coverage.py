@@ -74,7 +74,7 @@ class CoverageCounter:
         reasons = Counter(hour.reason for hour in hours if hour.reason)
         reason = reasons.most_common(1)[0][0] if reasons else TARGET_ABSENT
         del self._intervals[0]
-        common = self._intervals.most_common(1)
+        common = max(self._intervals, key=lambda interval: (self._intervals[interval], -interval), default=None)
         return MetricCoverage(
             metric=metric,
             status="complete" if self._series else "empty",
@@ -83,10 +83,10 @@ class CoverageCounter:
             rows=int(self._points.sum()),
             native_rows=self._native,
             skipped=dict(sorted(self._skipped.items())),
-            interval_ms=common[0][0] if common else None,
+            interval_ms=common,
             hours=hours,
             dropped_labels=tuple(sorted(dropped_labels)),
-            outside_vocabulary=dict(outside_vocabulary),
+            outside_vocabulary=dict(sorted(outside_vocabulary.items())),
         )
 
     def _hour(self, metric: str, number: int) -> HourCoverage:
