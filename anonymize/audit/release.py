@@ -19,6 +19,7 @@ from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
 from anonymize.audit.groups import GroupAudit
 from anonymize.audit.histograms import check_histograms, count_strange_nans
+from anonymize.audit.instants import check_instants
 from anonymize.audit.shapes import find_shapes
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
 from schemas.coverage import REASONS
@@ -116,6 +117,7 @@ class _Audit:
         for file in self.manifest.files:
             yield from self._check_file(file)
         yield from self.groups.findings()
+        yield from check_instants(self.folder, self.manifest, {name: table for name, (table, _) in self.tables.items()})
         for name in (MANIFEST, SUMS):
             yield from self._check_text(name)
 

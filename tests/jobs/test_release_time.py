@@ -13,6 +13,7 @@ import pytest
 import opscommons
 from jobs.config import Settings
 from jobs.publish.run import run_publish
+from jobs.release.audited import run_audit
 from jobs.release.run import ReleaseResult, run_release
 from jobs.release.timeline import FIRST, LAST, LEAST_WEEKS, MOST_WEEKS, choose_timeline, draw_weeks
 from jobs.store import open_store
@@ -315,3 +316,16 @@ def test_publishing_looks_at_the_real_age_again(mode: str, tmp_path: Path) -> No
         publish(settings_of(tmp_path, mode, hold_back="2d"))
 
     assert not list((tmp_path / "public").rglob("*.json"))
+
+
+@pytest.mark.parametrize("mode", ["calendar", "shifted"])
+def test_a_real_day_that_is_left_in_a_moved_release_stops_it(mode: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, mode)
+    stage_night(settings, tmp_path, hours=1)
+    card = build(settings).folder / "README.md"
+    card.write_text(card.read_text() + f"\nCollected on {NIGHT:%F}.\n")
+
+    report = run_audit(settings, card.parent, now=NOW)
+
+    found = {finding.code for finding in report.findings}
+    assert ("day-outside-release" in found) == (mode == "shifted")
