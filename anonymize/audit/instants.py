@@ -94,8 +94,8 @@ def _check_file(
     elif file.role == "series":
         for name in ("first_timestamp", "last_timestamp"):
             yield from _check_times(file, _read_times(path, name), manifest)
-    elif file.role == "data" and file.table in tables:
-        metric = tables[file.table].metric(file.metric or "")
+    elif file.role == "data" and (file.table or "") in tables:
+        metric = tables[file.table or ""].metric(file.metric or "")
         if found := _count_instants(metric, path):
             yield Finding(file.path, "start-like-value", found)
     elif not file.path.endswith(".parquet") and file.role != "schema" and manifest.time != "calendar":
