@@ -97,6 +97,14 @@ class QueryApi:
             raise self.strange("labels")
         return names
 
+    def label_values(self, label: str, selector: str, *, start_ms: int, end_ms: int) -> list[str]:
+        """Return the values that a label has on the series of a selector in a span."""
+        params = {"match[]": selector, "start": start_ms / 1000, "end": end_ms / 1000}
+        values = self._connection.get_json(f"/api/v1/label/{label}/values", params)
+        if not isinstance(values, list):
+            raise self.strange("label values")
+        return values
+
     def metric_names(self) -> frozenset[str]:
         """Return the names of all metrics that a Prometheus has, whenever their samples are.
 
@@ -106,6 +114,12 @@ class QueryApi:
         if not isinstance(names, list):
             raise self.strange("label values")
         return frozenset(names)
+
+    def metric_types(self) -> dict[str, frozenset[str]]:
+        """Return the types that the server's metadata gives each metric of its targets: those that they say now."""
+        told = self._connection.get_json("/api/v1/metadata")
+        with self._understood("metadata"):
+            return {name: frozenset(entry["type"] for entry in entries) for name, entries in told.items()}
 
     def strange(self, what: str) -> SourceError:
         """Return the error for an answer that Prometheus would not give."""

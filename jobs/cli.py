@@ -111,6 +111,9 @@ def snapshot(
         if result.due
         else "nothing is due"
     ]
+    if changed := {what: count for what, count in result.drift.items() if what != "type unknown"}:
+        told = ", ".join(f"{what}: {count}" for what, count in changed.items())
+        lines.append(f"changed at the source: {told}; the commits say which, 'opspub schema coverage' what to do")
     lines += [f"left out for good: {gap}" for gap in result.gaps]
     print_result(as_json, {**dataclasses.asdict(result), "seconds": round(seconds, 3)}, lines)
 

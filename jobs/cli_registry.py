@@ -1,5 +1,6 @@
 """The commands about what is kept rather than collected: the table schemas here, keys and policy beside."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from jobs.cli_keys import key_app
 from jobs.cli_policy import policy_app
-from jobs.terminal import Json, print_result
+from jobs.terminal import Json, print_result, settings_of
 from schemas.errors import UsageError
 from schemas.table import LabelColumn
 
@@ -123,3 +124,24 @@ def schema_new(
     except OSError as error:
         raise UsageError(f"{folder / name} cannot be written: {error.strerror}") from None
     typer.echo(f"wrote {folder / name}")
+
+
+@schema_app.command("coverage")
+def schema_coverage(
+    context: typer.Context,
+    propose: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Print the beginning of a table for metrics of that prefix.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the tables with what the configured source offers: present, absent, types that differ, new labels."""
+    from jobs.clock import read_clock
+    from jobs.offer import compare_offer, propose_table
+    from schemas.offer import tell_offers
+
+    settings = settings_of(context)
+    if propose is not None:
+        typer.echo(propose_table(settings, propose, now=read_clock()), nl=False)
+        return
+    found = compare_offer(settings, now=read_clock())
+    print_result(as_json, dataclasses.asdict(found), list(tell_offers(found.tables, found.undeclared)))

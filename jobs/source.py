@@ -78,6 +78,19 @@ class OpenSource:
         except SourceError:
             return None
 
+    def metric_types(self) -> dict[str, frozenset[str]] | None:
+        """Return the types of metrics as any replica's metadata tells them; ``None`` where none does."""
+        found: dict[str, frozenset[str]] = {}
+        answered = False
+        for api in self.reader.apis:
+            try:
+                for name, types in api.metric_types().items():
+                    found[name] = found.get(name, frozenset()) | types
+                answered = True
+            except SourceError:
+                continue  # a gateway may not have it: then types are unknown, and nothing is refused
+        return found if answered else None
+
     def read_scrapes(self, grid: Grid) -> ScrapeTimes:
         """Read when the targets of the source were scraped in one window."""
         up = self.reader.choose("up", self.matchers, grid)

@@ -9,8 +9,9 @@ from schemas.coverage import HourReason
 from schemas.windows import Window
 
 STORE_FORMAT = "1.0"
-COMMIT_FORMAT = "1.2"
-"""1.1 added the estimate, reason and scrapes of an hour; 1.2 native histograms. Older records are read as well."""
+COMMIT_FORMAT = "1.3"
+"""1.1 added the estimate, reason and scrapes of an hour; 1.2 native histograms, 1.3 what
+changed at the source. Older records are read as well."""
 
 
 class _Strict(BaseModel):
@@ -115,6 +116,12 @@ class MetricCoverage(_Strict):
     replica: int | None = None
     """Which of the replicas gave it: 0 is ``source.url``, the others as listed; or its place by the sorted values of
     the replica label. Null where there is but one."""
+    types: tuple[str, ...] = ()
+    """The types that the server's metadata gave it when it was collected; none: it had no entry, or nobody asked."""
+    vanished: bool = False
+    """Whether it had series in the window before and has none in this one."""
+    new_labels: tuple[str, ...] = ()
+    """Those of ``dropped_labels`` that nobody has given a class."""
     outside_vocabulary: dict[str, int] = {}
     """Column name to the number of series whose value became ``other`` or null."""
 

@@ -4,7 +4,7 @@ It knows facts, never the configuration: no address of a server and no name of a
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,12 +65,40 @@ def render_card(facts: ReleaseFacts) -> str:
                 (t.schema.table, c.name) for t in facts.tables for c in t.schema.labels if c.quasi_identifier
             ],
             dropped=len({name for table in facts.tables for name in table.dropped_labels}),
+            drift=sum_drift(facts),
             gaps=merge_gaps(facts),
             most_gap_lines=MOST_GAP_LINES,
             incomplete=_incomplete_metrics(facts),
             picture=draw_coverage(facts.hours) if facts.expected else None,
             meanings=_meanings(facts),
         )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What changed at the source: names of metrics, which are declared and so public, and numbers of the rest."""
+
+    vanished: tuple[str, ...]
+    differs: tuple[str, ...]
+    metrics: int
+    same: int
+    unknown: int
+    new_labels: int
+
+
+def sum_drift(facts: ReleaseFacts) -> Drift:
+    """Return what changed at the source over all tables."""
+    metrics = [metric for table in facts.tables for metric in table.metrics]
+    alive = [metric for metric in metrics if metric.series]
+    checks = Counter(metric.type_check for metric in alive)
+    return Drift(
+        vanished=tuple(metric.metric for metric in metrics if metric.vanished),
+        differs=tuple(metric.metric for metric in alive if metric.type_check == "differs"),
+        metrics=len(alive),
+        same=checks["same"],
+        unknown=checks["unknown"],
+        new_labels=len({name for table in facts.tables for name in table.new_labels}),
     )
 
 

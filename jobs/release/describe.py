@@ -2,14 +2,16 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Any
 
 from jobs.release.coverage import CoverageRow, ReleaseCoverage
 from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable
-from schemas.commit import CommitRecord
+from schemas.commit import CommitRecord, MetricCoverage
 from schemas.digest import digest
+from schemas.drift import TypeCheck, check_type
 from schemas.manifest import ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import Metric
@@ -93,6 +95,7 @@ def _table_facts(
         metrics=tuple(_metric_facts(metric, table, own, hours[metric.name]) for metric in table.schema.metrics),
         entities=dict(sorted(table.entities.items())),
         dropped_labels=tuple(sorted(dropped)),
+        new_labels=tuple(sorted({name for record in own for each in record.coverage for name in each.new_labels})),
         outside_vocabulary={  # less this count, what stands as other is what few share
             name: count for name, count in sorted(outside.items()) if (table.schema.table, name) not in suppressed
         },
@@ -124,7 +127,26 @@ def _metric_facts(
         reasons=tuple(sorted({hour.reason for hour in hours if hour.reason})),
         native_rows=native.rows,
         skipped=dict(sorted(skipped.items())),
+        type_check=_worst_check(metric, own),
+        vanished=_count_vanished(metric.name, commits),
     )
+
+
+def _count_vanished(metric: str, commits: Sequence[CommitRecord]) -> int:
+    """Return how many windows lack a metric that the window before had: by the commits, in whatever order they came."""
+    ordered = sorted(commits, key=lambda record: record.window.start)
+    had = [any(found.series for found in record.coverage if found.metric == metric) for record in ordered]
+    empty = [any(found.status == "empty" for found in record.coverage if found.metric == metric) for record in ordered]
+    return sum(
+        had[n] and empty[n + 1] and before.window.end == after.window.start
+        for n, (before, after) in enumerate(pairwise(ordered))
+    )
+
+
+def _worst_check(metric: Metric, coverage: Sequence[MetricCoverage]) -> TypeCheck:
+    """Return what all windows with series allow to say: one that differs, or of which nobody knows, is not the same."""
+    checks = {check_type(metric, found.types) for found in coverage if found.series}
+    return next((check for check in ("differs", "unknown") if check in checks), "same" if checks else "unknown")
 
 
 def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
@@ -137,6 +159,7 @@ def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
                 "rows": table.rows,
                 "series": table.series,
                 "dropped_labels": len(table.dropped_labels),  # a count: label names can be the operator's own
+                "new_labels": len(table.new_labels),
                 "series_windows_outside_vocabulary": dict(table.outside_vocabulary),
                 "metrics": {
                     metric.metric: {
@@ -151,6 +174,8 @@ def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
                         "reasons": list(metric.reasons),
                         "native_rows": metric.native_rows,
                         "series_windows_skipped": dict(metric.skipped),
+                        "type_check": metric.type_check,
+                        "windows_vanished": metric.vanished,
                     }
                     for metric in table.metrics
                 },

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from schemas.drift import TypeCheck
 from schemas.manifest import Provenance, ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import TableSchema
@@ -36,6 +37,10 @@ class MetricFacts:
     """Rows of native histograms among all rows."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Why to how many: series of which nothing is there, once for each window."""
+    type_check: TypeCheck = "unknown"
+    """Whether the source's metadata gave it the declared type whenever it was collected."""
+    vanished: int = 0
+    """Windows without series whose predecessor had some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class TableFacts:
     """Identity column name to the number of distinct tokens in it."""
     dropped_labels: tuple[str, ...]
     outside_vocabulary: Mapping[str, int]
+    new_labels: tuple[str, ...] = ()
+    """Those of the dropped labels that nobody has given a class."""
 
     @property
     def native_rows(self) -> int:

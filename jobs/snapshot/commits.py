@@ -84,6 +84,13 @@ def read_commits(store: Store, source: str, span: Window | None = None) -> Itera
             yield record
 
 
+def read_commit(store: Store, source: str, table: TableSchema, window: Window) -> CommitRecord | None:
+    """Return the commit of a table and window; ``None`` when there is none."""
+    key = f"{commit_prefix(source, table.table, table.major)}{window.name}.json"
+    content = store.get(key)
+    return _parse_record(store, key, content) if content is not None else None
+
+
 def put_files(store: Store, files: dict[str, Path]) -> None:
     """Write staged files under their content names; one that is there already is the same.
 
@@ -117,8 +124,12 @@ def _window(store: Store, key: str, width_ms: int) -> Window:
 
 
 def _read_record(store: Store, key: str) -> CommitRecord:
+    return _parse_record(store, key, _read(store, key))
+
+
+def _parse_record(store: Store, key: str, content: bytes) -> CommitRecord:
     try:
-        return CommitRecord.model_validate_json(_read(store, key))
+        return CommitRecord.model_validate_json(content)
     except ValidationError as error:
         raise StoreError(f"{key} in {store.url} is not a commit record: {error.error_count()} problems") from None
 

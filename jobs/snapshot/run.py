@@ -17,9 +17,10 @@ from collector.plan import is_last_chance, plan_windows, time_to_heal
 from collector.scrapes import ScrapeTimes, no_scrapes
 from jobs.config import Settings
 from jobs.kept import keep_policy, windows_given_up
-from jobs.registry import registry_of
+from jobs.registry import label_classes_of, registry_of
 from jobs.snapshot.collect import StagedTable, TableCollector
 from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
+from jobs.snapshot.drift import DriftWatch
 from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
 from jobs.snapshot.private import private_folder
 from jobs.source import OpenSource, open_source
@@ -58,6 +59,8 @@ class SnapshotResult:
     due: int = 0
     failures: list[str] = field(default_factory=list)
     """What was not committed and stays due."""
+    drift: dict[str, int] = field(default_factory=dict)
+    """What has changed at the source, by kind: how many metrics, or labels. Names are in the commits."""
     gaps: list[str] = field(default_factory=list)
     """Metrics that were left out of committed windows, since no later run could have read them."""
 
@@ -188,6 +191,8 @@ def _take_snapshot(
     run.heals_for = time_to_heal(
         retention=source.server.retention, max_catch_up=settings.collection.max_catch_up, span=span
     )
+    if plan.windows:
+        run.watch = DriftWatch(store, settings.source.name, label_classes_of(settings), source.metric_types())
     for done, (window, due) in enumerate(plan.windows):
         progress(done, len(plan.windows), str(window))
         run.collect_window(window, due)
@@ -212,6 +217,7 @@ class _Run:
     """How long after its start a window that failed may be tried again."""
     errors: list[SourceError | CommitConflict | PrivacyError] = field(default_factory=list)
     dead_windows: int = 0
+    watch: DriftWatch | None = None
 
     def collect_window(self, window: Window, tables: Sequence[TableSchema]) -> None:
         """Collect the tables of one window; a table that fails leaves the others be.
@@ -289,6 +295,8 @@ class _Run:
         with private_folder(self.settings.work_dir) as folder:
             try:
                 staged = collector.collect(folder)
+                if self.watch:
+                    staged = replace(staged, coverage=self.watch.note(table, window, staged.coverage))
                 put_files(self.store, {file.path: path for path, file in staged.files.items()})
                 commit(self.store, self._record(staged, window, key))
             except MetricFailed as failed:
@@ -315,6 +323,7 @@ class _Run:
         self.result.commits += 1
         self.result.rows += staged.rows
         self.result.series += sum(metric.series for metric in staged.coverage)
+        self.result.drift = dict(sorted(self.watch.found.items())) if self.watch else {}
         self.result.bytes += sum(file.bytes for file in staged.files.values())
         logger.info("window committed", extra={"window": str(window), "table": table, "rows": staged.rows})
         for metric in staged.coverage:

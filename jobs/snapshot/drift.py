@@ -1,0 +1,74 @@
+"""Notice what changed at the source: a metric that vanished, another type, a label that nobody has seen before.
+
+Nothing is refused for it: what a schema declares is collected as ever, and what it does not declare is dropped as
+ever. The commit keeps what was noticed, with the names of labels; logs and public files have their number.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from jobs.snapshot.commits import read_commit
+from jobs.store import Store
+from schemas.commit import MetricCoverage
+from schemas.drift import check_type, find_new_labels, find_types
+from schemas.label_classes import LabelCatalogue
+from schemas.table import TableSchema
+from schemas.windows import Window, from_ms
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class DriftWatch:
+    """Compares what one run collects with the schemas, the server's metadata and the window before."""
+
+    store: Store
+    source: str
+    catalogue: LabelCatalogue
+    metadata: Mapping[str, Collection[str]] | None
+    """Types by metric, as the server tells them; ``None`` when it does not."""
+    found: Counter[str] = field(default_factory=Counter)
+    """How many metrics vanished, have another or an unknown type, and how many labels are new: each once a run."""
+    _told: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def note(
+        self, table: TableSchema, window: Window, coverage: Iterable[MetricCoverage]
+    ) -> tuple[MetricCoverage, ...]:
+        """Return the coverage of a window with what changed in it."""
+        had = self._had_series(table, window)
+        return tuple(self._note(table, entry, had) for entry in coverage)
+
+    def _note(self, table: TableSchema, entry: MetricCoverage, had: Collection[str]) -> MetricCoverage:
+        metric = table.metric(entry.metric)
+        types = find_types(entry.metric, self.metadata or {}) if entry.series else ()
+        vanished = entry.status == "empty" and entry.metric in had
+        labels = find_new_labels(metric, entry.dropped_labels, self.catalogue)
+        if vanished:
+            self._tell(table, metric.name, "vanished")
+        if entry.series:
+            checked = check_type(metric, types)
+            if checked != "same":
+                self._tell(table, metric.name, "type differs" if checked == "differs" else "type unknown")
+        for label in labels:
+            self._tell(table, label, "new labels")
+        return entry.model_copy(update={"types": types, "vanished": vanished, "new_labels": labels})
+
+    def _had_series(self, table: TableSchema, window: Window) -> frozenset[str]:
+        """Return the metrics that had series in the window before, if that was committed."""
+        before = Window(from_ms(2 * window.start_ms - window.end_ms), window.start)
+        record = read_commit(self.store, self.source, table, before)
+        return frozenset(entry.metric for entry in record.coverage if entry.series) if record else frozenset()
+
+    def _tell(self, table: TableSchema, name: str, what: str) -> None:
+        if (table.table, name, what) in self._told:
+            return
+        self._told.add((table.table, name, what))
+        self.found[what] += 1
+        if what == "new labels":  # its name may be somebody's own, and logs are read by more people than commits
+            logger.info("a label that nobody has classed was dropped", extra={"table": table.table})
+        elif what != "type unknown":
+            logger.warning(
+                "a metric has changed at the source", extra={"table": table.table, "metric": name, "what": what}
+            )
