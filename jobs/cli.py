@@ -233,7 +233,8 @@ def approve(
     lines = [
         f"{approval.approver} approves {version}: {release.manifest.release.title}, {release.manifest.provenance}, "
         f"{release.manifest.totals.rows:,} rows",
-        f"from {release.manifest.start:%FT%TZ} to {release.manifest.end:%FT%TZ}, policy {release.manifest.policy}",
+        f"from {release.manifest.start:%FT%TZ} to {release.manifest.end:%FT%TZ} in {release.manifest.time} time, "
+        f"policy {release.manifest.policy}",
         f"manifest {approval.manifest_sha256}",
     ]
     print_result(as_json, approval.model_dump(mode="json"), lines)

@@ -100,6 +100,8 @@ class CatalogEntry(_Strict):
     bytes: int
     rows: int
     provenance: Provenance
+    time: TimeMode = "calendar"
+    """In which time ``created`` is told."""
     status: Literal["published", "retracted"] = "published"
     reason: str | None = None
 
@@ -121,5 +123,7 @@ class Retraction(_Strict):
     created: datetime
     manifest_sha256: str
     provenance: Provenance
+    time: TimeMode = "calendar"
+    """In which time ``created`` is told; ``retracted`` is calendar time in any case."""
     bytes: int
     rows: int

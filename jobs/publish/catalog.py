@@ -55,6 +55,7 @@ def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[
             bytes=manifest.totals.bytes,
             rows=manifest.totals.rows,
             provenance=manifest.provenance,
+            time=manifest.time,
         )
         for version, (manifest, sha256) in manifests.items()
         if version not in retractions
@@ -69,6 +70,7 @@ def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[
             bytes=tombstone.bytes,
             rows=tombstone.rows,
             provenance=tombstone.provenance,
+            time=tombstone.time,
             status="retracted",
             reason=tombstone.reason,
         )

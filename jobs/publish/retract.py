@@ -153,6 +153,7 @@ def _make_tombstone(
         created=known.created if known else now,
         manifest_sha256=sha256,
         provenance=known.provenance if known else settings.source.provenance,
+        time=known.time if known else "calendar",
         bytes=known.totals.bytes if known else 0,
         rows=known.totals.rows if known else 0,
     )

@@ -12,6 +12,9 @@ import pytest
 
 import opscommons
 from jobs.config import Settings
+from jobs.gc import run_gc
+from jobs.keys import make_key
+from jobs.publish.retract import run_retract
 from jobs.publish.run import run_publish
 from jobs.release.audited import run_audit
 from jobs.release.run import ReleaseResult, run_release
@@ -329,3 +332,45 @@ def test_a_real_day_that_is_left_in_a_moved_release_stops_it(mode: str, tmp_path
 
     found = {finding.code for finding in report.findings}
     assert ("day-outside-release" in found) == (mode == "shifted")
+
+
+def test_the_catalog_says_in_which_time_a_release_was_created(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "relative")
+    stage_night(settings, tmp_path, hours=1)
+    build(settings)
+    publish(settings)
+
+    (entry,) = json.loads((tmp_path / "public/catalog.json").read_text())["releases"]
+    assert (entry["created"][:10], entry["time"]) == ("1970-01-02", "relative")
+    assert "1970-01-02</time> (relative time)" in (tmp_path / "public/index.html").read_text()
+    retracted = run_retract(settings, "2026.11.0", reason="A column was wrong.", clock=lambda: NOW)
+    (entry,) = json.loads((tmp_path / "public/catalog.json").read_text())["releases"]
+    assert retracted.problems == []
+    assert (entry["status"], entry["time"]) == ("retracted", "relative")
+
+
+def test_no_key_begins_inside_the_real_span_of_a_moved_release(tmp_path: Path) -> None:
+    """The manifest says 1970 or another year; the windows are where they are."""
+    settings = settings_of(tmp_path, "shifted")
+    first = make_key(settings, now=NOW, valid_from=None)
+    stage_night(settings, tmp_path, key=first)
+    build(settings)
+    publish(settings)
+    for commit in (tmp_path / "staging/commits").rglob("*.json"):  # as if they had been cleared away
+        commit.unlink()
+
+    with pytest.raises(PrivacyError, match=r"2026\.11\.0 spans 2026-11-02T00:00:00Z"):
+        make_key(settings, now=NOW, valid_from=DAY + 24 * HOUR)
+
+
+def test_the_records_of_moved_time_are_no_orphans(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "shifted")
+    stage_night(settings, tmp_path, hours=1)
+    build(settings)
+    publish(settings)
+
+    found = run_gc(settings, grace=timedelta(hours=1), apply=True, now=datetime(2100, 1, 1, tzinfo=UTC))
+
+    assert [orphan.key for orphan in found.orphans if orphan.where == "staging"] == []
+    assert len(list((tmp_path / "staging/time").iterdir())) == 1
+    assert build(settings, "2026.11.1", start=NIGHT).span == Window(NIGHT, NIGHT + HOUR)

@@ -82,6 +82,7 @@ def test_the_tombstone_says_what_there_was_and_why_it_went(published: Settings) 
         "created": "2026-11-02T10:00:00Z",
         "manifest_sha256": entry.manifest_sha256,
         "provenance": "simulated",
+        "time": "calendar",
         "bytes": manifest.totals.bytes,
         "rows": 7,
     }
