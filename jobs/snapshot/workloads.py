@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from anonymize.workloads import PodFacts, Workload, follow_owner, recognise
 from collector.counts import Wanted
-from collector.grid import Grid, SeriesBlock
+from collector.grid import Grid, SeriesBlock, split_rows
 from collector.kernels.stats import HOUR_COLUMNS
 from collector.promql import Matcher, match_any
 from collector.reader import Reader
 from collector.scrapes import ScrapeTimes, make_schedule
 from jobs.snapshot.derived import DerivedBlock, Origin, Points, Values, make_block
+from jobs.snapshot.runs import GROUP_ROWS
 from schemas.derived import (
     CPU,
     GPUS,
@@ -143,8 +144,8 @@ class _Maker:
 
     def add_places(self, blocks: Iterable[SeriesBlock]) -> None:
         """Take when and where pods existed."""
-        for block, points, _ in self._decoded(PODS, blocks):
-            names = _columns(block, "namespace", "pod", "node", "created_by_kind", "created_by_name")
+        labels = ("namespace", "pod", "node", "created_by_kind", "created_by_name")
+        for names, points, _ in self._decoded(PODS, blocks, labels):
             for (namespace, pod, node, kind, name), own in zip(names, points, strict=True):
                 number, role = self._find((namespace, pod), (kind, name))
                 self._exists[number] |= own
@@ -156,9 +157,9 @@ class _Maker:
         shape = (len(self._index), self._grid.points)
         self._active, self._running = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
         told = np.zeros(len(self._index), dtype=np.bool_)
-        for block, points, values in self._decoded(PHASES, blocks):
+        for names, points, values in self._decoded(PHASES, blocks, ("namespace", "pod", "phase")):
             holds = points & (values == 1)
-            for (namespace, pod, phase), own in zip(_columns(block, "namespace", "pod", "phase"), holds, strict=True):
+            for (namespace, pod, phase), own in zip(names, holds, strict=True):
                 number = self._index.get((namespace, pod))
                 if number is not None:
                     told[number] = True
@@ -175,8 +176,8 @@ class _Maker:
         self._sums: dict[str, Values] = {metric: np.zeros(shape) for metric in (CPU, MEMORY, GPUS)}
         self._asked: dict[str, Points] = {metric: np.zeros(shape, dtype=np.bool_) for metric in self._sums}
         taken: dict[tuple[int, str, str], Points] = {}
-        for block, points, values in self._decoded(REQUESTS, blocks):
-            names = _columns(block, "namespace", "pod", "container", "resource")
+        labels = ("namespace", "pod", "container", "resource")
+        for names, points, values in self._decoded(REQUESTS, blocks, labels):
             for row, (namespace, pod, container, resource) in enumerate(names):
                 number = self._index.get((namespace, pod))
                 if number is None:
@@ -233,20 +234,28 @@ class _Maker:
             self._exists.append(np.zeros(self._grid.points, dtype=np.bool_))
         return number, role or ""
 
-    def _decoded(self, metric: str, blocks: Iterable[SeriesBlock]) -> Iterator[tuple[SeriesBlock, Points, Values]]:
-        """Yield blocks with their series on the grid, bool and float64 [series, points]; note what became of them."""
+    def _decoded(
+        self, metric: str, blocks: Iterable[SeriesBlock], labels: Sequence[str]
+    ) -> Iterator[tuple[list[tuple[str, ...]], Points, Values]]:
+        """Yield some series at a time: their labels, and them on the grid, bool and float64 [series, points].
+
+        What became of their samples is noted.
+        """
         hours = np.zeros((len(self._source.scrapes.bounds) - 1, HOUR_COLUMNS), dtype=np.int64)
         intervals: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
         for block in blocks:
-            samples = block.decode_all(make_schedule(block.labels, self._source.scrapes, metric=metric))
-            hours += samples.hours
-            intervals.append(samples.intervals)
-            points = np.zeros((len(block), self._grid.points), dtype=np.bool_)
-            values = np.zeros(points.shape)
-            rows = np.repeat(np.arange(len(block)), samples.lengths)
-            at = (samples.timestamps - self._grid.start_ms) // self._grid.step_ms
-            points[rows, at], values[rows, at] = True, samples.values
-            yield block, points, values
+            schedule = make_schedule(block.labels, self._source.scrapes, metric=metric)
+            names = list(_columns(block, *labels))
+            for part in split_rows(np.arange(len(block)), block.most, at_once=GROUP_ROWS):
+                samples = block.decode(part, schedule)
+                hours += samples.hours
+                intervals.append(samples.intervals)
+                points = np.zeros((len(part), self._grid.points), dtype=np.bool_)
+                values = np.zeros(points.shape)
+                rows = np.repeat(np.arange(len(part)), samples.lengths)
+                at = (samples.timestamps - self._grid.start_ms) // self._grid.step_ms
+                points[rows, at], values[rows, at] = True, samples.values
+                yield [names[row] for row in part.tolist()], points, values
         self._origins[metric] = Origin(hours, int(np.median(np.concatenate(intervals[1:] or intervals))))
 
 
