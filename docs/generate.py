@@ -1,7 +1,8 @@
 """Write the parts of the documentation that the code knows: ``python docs/generate.py``; a test holds them current.
 
 Pure but for ``main``: the configuration reference from ``Settings``, the exit codes from ``schemas.errors``, and a
-page for every table from the registry. The figures of scale.md come from what was measured, in scale.json.
+page for every table from the registry. The figures of scale.md come from what was measured, in scale.json, those of
+privacy.md and the README from demo/attacks.json.
 """
 
 import json
@@ -16,7 +17,9 @@ from pydantic.fields import FieldInfo
 
 from benchmarks.scale_page import scale_lines
 from jobs.config import PREFIX, PositiveSpan, Settings, Size
+from jobs.release.attacked import say_attacks, say_briefly, say_where
 from schemas import errors
+from schemas.attacks import AttackReport
 from schemas.errors import PublisherError
 from schemas.policy import Policy
 from schemas.registry import latest_tables, read_policy
@@ -82,6 +85,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "privacy.time": "In which time releases are told: `calendar`; `shifted` by random whole weeks, the same for all "
     "releases of a key; or `relative`, with 1970-01-01 as the first day. One mode for all releases of a key: "
     "[privacy.md](privacy.md#time).",
+    "privacy.attacks": "A report of attacks, as `make attack` writes it; the card and `privacy.json` print its "
+    "figures, and "
+    "what they were measured on.",
     "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",
     "public": "Public store of the releases, of the same two forms.",
     "work_dir": "Where windows are collected, in private folders that go away, and releases are built and kept.",
@@ -115,6 +121,10 @@ def render_all() -> dict[Path, str]:
         "scale.md": scale_lines(measured),
     }
     files = {DOCS / name: fill((DOCS / name).read_text("utf-8"), lines) for name, lines in parts.items()}
+    attacked = AttackReport.model_validate_json((DOCS.parent / "demo/attacks.json").read_bytes())
+    files[DOCS / "privacy.md"] = fill((DOCS / "privacy.md").read_text("utf-8"), attack_lines(attacked))
+    readme = DOCS.parent / "README.md"
+    files[readme] = fill(readme.read_text("utf-8"), brief_lines(attacked))
     policy = read_policy("default")
     for name, table in latest_tables().items():
         files[DOCS / "tables" / f"{name}.md"] = "\n".join(table_lines(table, policy)) + "\n"
@@ -184,6 +194,19 @@ def error_classes() -> list[type[PublisherError]]:
     """Return every error that a command may end with, by exit code."""
     found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, PublisherError)]
     return sorted((each for each in found if each is not PublisherError), key=lambda error: error.exit_code)
+
+
+def attack_lines(report: AttackReport) -> Iterator[str]:
+    """Yield what the demo's report of attacks says."""
+    yield f"Measured on {say_where(report)}."
+    yield ""
+    for title, said in say_attacks(report):
+        yield f"- **{title}** {said}"
+
+
+def brief_lines(report: AttackReport) -> Iterator[str]:
+    """Yield the README's line of measured privacy."""
+    yield f"Attacked by `make attack`, on simulated data: {say_briefly(report)}."
 
 
 def index_lines() -> Iterator[str]:

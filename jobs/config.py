@@ -129,6 +129,7 @@ class Privacy(_Section):
     policy: str = "default"
     key_file: Path = Path("opspub.key")
     k_anonymity: Annotated[int, Field(ge=2)] = 5
+    attacks: Path | None = None
     time: TimeMode = "calendar"
 
 
@@ -263,7 +264,11 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
             ),
             "collection": settings.collection.model_copy(update={"schemas": absolute(settings.collection.schemas)}),
             "privacy": settings.privacy.model_copy(
-                update={"key_file": absolute(settings.privacy.key_file), "policy": policy}
+                update={
+                    "key_file": absolute(settings.privacy.key_file),
+                    "policy": policy,
+                    "attacks": absolute(settings.privacy.attacks),
+                }
             ),
             "staging": store(settings.staging),
             "public": store(settings.public),

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from jobs.config import Settings
-from jobs.kept import read_suppressions, windows_given_up
+from jobs.kept import read_destructions, read_suppressions, windows_given_up
 from jobs.parquet import write_table
 from jobs.registry import registry_of
+from jobs.release.attacked import read_attacks
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
 from jobs.release.coverage import cover_release, mark_suppressed
-from jobs.release.describe import build_facts, render_privacy, render_quality
+from jobs.release.describe import build_facts, render_quality
 from jobs.release.facts import ReleaseFacts
 from jobs.release.groups import Suppression, choose_suppression
 from jobs.release.layout import (
@@ -31,6 +32,7 @@ from jobs.release.layout import (
     VERSION,
     schema_path,
 )
+from jobs.release.privacy import render_privacy
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
 from jobs.release.timeline import Timeline, choose_timeline
 from jobs.snapshot.commits import check_description, read_commits, wanted_description
@@ -222,11 +224,13 @@ def _build(
         time=timeline.mode,
         k=settings.privacy.k_anonymity,
         suppressed=suppression.columns,
+        key_destroyed=any(record.key_id == commits[0].key_id for record in read_destructions(store)),
+        attacks=read_attacks(settings.privacy.attacks),
     )
     write_table(root / COVERAGE, coverage.to_table())
     texts = {
         QUALITY: ("quality", _json(render_quality(facts))),
-        PRIVACY: ("privacy", _json(render_privacy(facts))),
+        PRIVACY: ("privacy", readable_json(render_privacy(facts))),
         CARD: ("card", render_card(facts).encode()),
         CITATION: ("citation", render_citation(facts).encode()),
         LICENSE: ("license", render_license(info.license).encode()),

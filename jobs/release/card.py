@@ -15,9 +15,11 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from jobs.release.attacked import say_attacks, say_where
 from jobs.release.citation import cite_as_bibtex, cite_as_text, find_license
 from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.picture import draw_coverage
+from jobs.release.privacy import LINKABLE, REQUEST, list_residuals
 from jobs.release.snippets import SNIPPETS, fill_client_snippet
 from schemas.coverage import REASONS, SUPPRESSED
 from schemas.native import native_name
@@ -61,9 +63,11 @@ def render_card(facts: ReleaseFacts) -> str:
             snippets=_fill_snippets(example) if example else {},
             example=example,
             domains=_used_domains(facts),
-            quasi_identifiers=[
-                (t.schema.table, c.name) for t in facts.tables for c in t.schema.labels if c.quasi_identifier
-            ],
+            attacked=say_where(facts.attacks) if facts.attacks else "",
+            attacks=list(say_attacks(facts.attacks)) if facts.attacks else [],
+            residuals=list(list_residuals(facts)),
+            request=REQUEST,
+            linkable=LINKABLE,
             dropped=len({name for table in facts.tables for name in table.dropped_labels}),
             drift=sum_drift(facts),
             gaps=merge_gaps(facts),

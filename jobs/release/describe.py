@@ -1,4 +1,4 @@
-"""What is said about a release, computed from what was written: facts, quality.json and privacy.json. Pure."""
+"""What is said about a release, computed from what was written: facts and quality.json. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -9,6 +9,7 @@ from jobs.release.coverage import CoverageRow, ReleaseCoverage
 from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable
+from schemas.attacks import AttackReport
 from schemas.commit import CommitRecord, MetricCoverage
 from schemas.digest import digest
 from schemas.drift import TypeCheck, check_type
@@ -32,6 +33,8 @@ def build_facts(
     time: TimeMode,
     k: int,
     suppressed: tuple[tuple[str, str], ...],
+    key_destroyed: bool,
+    attacks: AttackReport | None,
 ) -> ReleaseFacts:
     """Return everything that card, quality and privacy files say."""
     newest = max(commits, key=lambda record: record.created)
@@ -59,6 +62,8 @@ def build_facts(
         k=k,
         suppressed=suppressed,
         raw_values_searched=sum(file.raw_scan.searched for record in commits for file in record.files),
+        key_destroyed=key_destroyed,
+        attacks=attacks,
     )
 
 
@@ -192,43 +197,4 @@ def render_quality(facts: ReleaseFacts) -> dict[str, Any]:
             }
             for gap in facts.gaps
         ],
-    }
-
-
-def render_privacy(facts: ReleaseFacts) -> dict[str, Any]:
-    """Return ``privacy.json``: what was done to every column, and what was not."""
-    return {
-        "format_version": "1.0",
-        "words": "pseudonymised, not anonymous",
-        "policy": facts.policy.policy,
-        "policy_version": facts.policy.version,
-        "policy_digest": facts.policy_digest,
-        "key_id": facts.key_id,
-        "token_bits": 80,
-        "time": facts.time,
-        "small_groups": {
-            "k": facts.k,
-            "rules": {
-                vocabulary: rule.model_dump(mode="json", exclude={"why", "owner", "reviewed"})
-                for vocabulary, rule in facts.policy.small_groups.items()
-            },
-            "suppressed": [f"{table}.{column}" for table, column in facts.suppressed],
-        },
-        "raw_values_searched": facts.raw_values_searched,
-        "contact": facts.info.contact,
-        "tables": {
-            table.schema.table: {
-                "columns": {
-                    column.name: f"pseudonym:{column.identity}"
-                    if column.identity
-                    else f"vocabulary:{column.vocabulary}"
-                    if column.vocabulary
-                    else f"number:{column.number}"
-                    for column in table.schema.labels
-                },
-                "values": {metric.name: metric.value for metric in table.schema.metrics},
-                "dropped_labels": len(table.dropped_labels),
-            }
-            for table in facts.tables
-        },
     }

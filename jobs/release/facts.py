@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from schemas.attacks import AttackReport
 from schemas.drift import TypeCheck
 from schemas.manifest import Provenance, ReleaseInfo
 from schemas.policy import Policy
@@ -119,6 +120,10 @@ class ReleaseFacts:
     """Pairs of table and column in which words that fewer share are hidden."""
     raw_values_searched: int
     """Raw values searched for in the staged files, summed over files."""
+    key_destroyed: bool = False
+    """Whether the key was gone when the release was built."""
+    attacks: AttackReport | None = None
+    """What attacks gave, if the publisher configured a report of them."""
 
     @property
     def rows(self) -> int:

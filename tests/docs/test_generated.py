@@ -11,7 +11,7 @@ from schemas.registry import latest_tables
 PAGES = render_all()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=[path.relative_to(DOCS).as_posix() for path in PAGES])
+@pytest.mark.parametrize("path", PAGES, ids=[path.relative_to(DOCS.parent).as_posix() for path in PAGES])
 def test_generated_pages_are_current(path: Path) -> None:
     assert path.read_text("utf-8") == PAGES[path], "run: PYTHONPATH=. .venv/bin/python docs/generate.py"
 

@@ -27,6 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         pytest.skip(f"Prometheus not available: {error}")
     environment["PATH"] = f"{programs.prometheus.parent}{os.pathsep}{environment['PATH']}"
     (root / "demo").mkdir()
+    shutil.copy(ROOT / "demo/attacks.json", root / "demo")
     for name in ("real.yaml", "sim.yaml"):
         text = (ROOT / "demo" / name).read_text("utf-8")
         # two windows of the live machine in half a minute instead of two

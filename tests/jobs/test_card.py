@@ -116,7 +116,7 @@ def test_the_card_claims_no_more_than_pseudonyms(provenance: str) -> None:
     assert not re.search(r"(?<!not )anonymous|anonymi[sz]ed", card, re.IGNORECASE)
     for residual in (
         "Small groups, where values tell",
-        "Values alone can be linked again",
+        "New keys hide names, not behaviour",
         "do not try to re-identify",
     ):
         assert residual in card
