@@ -57,14 +57,16 @@ def run_release(
     now = clock()
 
     def choose_span(commits: Sequence[CommitRecord]) -> Window:
-        return _choose_span(settings, commits, published.values(), start, end, now=now)
+        span = _choose_span(settings, commits, published.values(), start, end, now=now)
+        for key_id in {record.key_id for record in commits if span.start <= record.window.start < span.end}:
+            own = RealSpan(version, span, key_id, settings.privacy.time, ())
+            refuse_mixed_time(own, published.values())  # before a shift is drawn that nobody will need
+        return span
 
     built = build_release(settings, version, choose_span=choose_span, progress=progress)
     write_hidden(built.folder, built.hidden)
     write_span(built.folder, built.manifest, built.span)
-    own = RealSpan.of(built.manifest, built.span)
-    refuse_overlap(own, published.values())
-    refuse_mixed_time(own, published.values())
+    refuse_overlap(RealSpan.of(built.manifest, built.span), published.values())
     report = run_audit(settings, built.folder, now=clock())
     write_report(built.folder, report)
     refuse_findings(report)

@@ -92,6 +92,27 @@ def test_series_of_several_windows_and_runs_stand_together_by_time(tmp_path: Pat
     assert write_native_day(paths, TABLE, "vllm:num_requests_swapped", DAY, tmp_path, **as_is(tmp_path)) is None
 
 
+def test_histograms_move_in_time_as_values_do(tmp_path: Path) -> None:
+    """``shift_ms`` moves rows, the extremes that the manifest tells, and nothing else."""
+    paths = [stage(tmp_path / "0", METRIC, ["a", "b"], 20)]
+    week = 7 * 86_400_000
+
+    as_it_was = write_native_day(paths, TABLE, METRIC, DAY, tmp_path / "as-it-was", **as_is(tmp_path))
+    moved = write_native_day(
+        paths, TABLE, METRIC, DAY + dt.timedelta(weeks=1), tmp_path / "moved", **as_is(tmp_path), shift_ms=week
+    )
+
+    assert as_it_was is not None
+    assert moved is not None
+    assert moved.path == as_it_was.path.replace("date=2026-11-01", "date=2026-11-08")
+    assert (moved.first_ms, moved.last_ms) == (as_it_was.first_ms + week, as_it_was.last_ms + week)
+    before, after = (
+        pq.read_table(tmp_path / folder / made.path, partitioning=None).to_pylist()
+        for folder, made in (("as-it-was", as_it_was), ("moved", moved))
+    )
+    assert [row | {"timestamp": row["timestamp"] + dt.timedelta(weeks=1)} for row in before] == after
+
+
 def test_row_groups_are_cut_by_rows_and_by_buckets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader fetches whole row groups, so one of many buckets has fewer rows."""
     paths = [stage(tmp_path / "0", METRIC, ["a", "b"], ROW_GROUP_ROWS - 10)]

@@ -26,7 +26,7 @@ from tests.jobs.audited import publisher_settings
 from tests.jobs.small_groups import DAY, GPU_METRIC, HOUR, a_gpu, stage
 
 GPUS = [a_gpu(f"gpu-{n}", "A100") for n in range(6)]
-NIGHT = DAY + 22 * HOUR
+NIGHT = DAY + 23 * HOUR
 """Windows from here on lie in two days, a Sunday and a Monday."""
 NOW = DAY + timedelta(days=3)
 WEEK = timedelta(weeks=1)
@@ -37,7 +37,7 @@ def settings_of(folder: Path, mode: str, **release: Any) -> Settings:  # noqa: A
     return publisher_settings(folder, privacy=key, release=release, collection={"tables": ["gpu"]})
 
 
-def stage_night(settings: Settings, folder: Path, *, start: datetime = NIGHT, hours: int = 4, key: str = "k_0") -> None:
+def stage_night(settings: Settings, folder: Path, *, start: datetime = NIGHT, hours: int = 2, key: str = "k_0") -> None:
     for hour in range(hours):
         stage(settings, folder / f"{start:%d%H}-{hour}", "gpu", GPU_METRIC, GPUS, start=start + hour * HOUR, key_id=key)
 
@@ -119,7 +119,7 @@ def test_the_whole_release_moves_by_whole_days_and_nothing_stays_behind(mode: st
     for path in moved.folder.rglob("*"):
         assert "2026-1" not in path.relative_to(moved.folder).as_posix()
         assert path.is_dir() or b"2026-1" not in path.read_bytes(), path.name
-    assert moved.span == told.span == Window(NIGHT, NIGHT + 4 * HOUR)
+    assert moved.span == told.span == Window(NIGHT, NIGHT + 2 * HOUR)
 
 
 def test_a_relative_release_begins_on_the_first_day_of_1970(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_relative_release_begins_on_the_first_day_of_1970(tmp_path: Path) -> N
 
     result = build(settings)
 
-    assert result.manifest.start == datetime(1970, 1, 1, 22, tzinfo=UTC)
+    assert result.manifest.start == datetime(1970, 1, 1, 23, tzinfo=UTC)
     assert {f"{file.date}" for file in result.manifest.files if file.date} == {"1970-01-01", "1970-01-02"}
     assert "the first day is 1970-01-01" in (result.folder / "README.md").read_text()
 
@@ -147,7 +147,7 @@ def test_releases_of_a_key_are_one_timeline_and_the_same_bytes(tmp_path: Path) -
     """A shift drawn for each release would tear a series apart; one drawn for each build would change its bytes."""
     settings = settings_of(tmp_path, "shifted")
     stage_night(settings, tmp_path)
-    later = {"start": DAY + 24 * HOUR, "end": DAY + 26 * HOUR}
+    later = {"start": DAY + 24 * HOUR, "end": DAY + 25 * HOUR}
 
     first = build(settings, start=NIGHT, end=DAY + 24 * HOUR)
     again = {path: path.read_bytes() for path in first.folder.rglob("*") if path.is_file()}
@@ -194,7 +194,7 @@ def test_the_next_release_begins_where_the_last_one_really_ends(tmp_path: Path) 
     build(settings, end=DAY + 24 * HOUR)
     publish(settings)
 
-    assert build(settings, "2026.11.1", end=NOW).span == Window(DAY + 24 * HOUR, DAY + 26 * HOUR)
+    assert build(settings, "2026.11.1", end=NOW).span == Window(DAY + 24 * HOUR, DAY + 25 * HOUR)
 
 
 @pytest.mark.parametrize("mode", ["shifted", "relative"])
@@ -256,6 +256,19 @@ def test_one_key_has_one_way_to_tell_time(tmp_path: Path) -> None:
         build(settings_of(tmp_path, "calendar"), "2026.11.1", start=DAY + 24 * HOUR)
 
 
+def test_a_shift_is_not_drawn_for_a_key_that_tells_calendar_time(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "calendar")
+    stage_night(settings, tmp_path)
+    build(settings, end=DAY + 24 * HOUR)
+    publish(settings)
+
+    with pytest.raises(PrivacyError, match="tells calendar time, this one shifted"):
+        build(settings_of(tmp_path, "shifted"), "2026.11.1", start=DAY + 24 * HOUR)
+
+    assert not (tmp_path / "staging/time").exists()
+    assert not (tmp_path / "work/releases/2026.11.1").exists()
+
+
 def test_the_card_says_what_the_time_means_and_that_it_hides_little(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "shifted")
     stage_night(settings, tmp_path)
@@ -278,11 +291,11 @@ def test_the_client_loads_moved_time_as_any_other(mode: str, tmp_path: Path) -> 
     result = build(settings)
 
     release = opscommons.open(str(result.folder))
-    day = release.load(GPU_METRIC, end=result.manifest.start + 2 * HOUR)
+    day = release.load(GPU_METRIC, end=result.manifest.start + HOUR)
 
     assert release.manifest.time == mode
-    assert len(release.load(GPU_METRIC)) == 4 * 4 * len(GPUS)
-    assert len(day) == 2 * 4 * len(GPUS)
+    assert len(release.load(GPU_METRIC)) == 2 * 4 * len(GPUS)
+    assert len(day) == 4 * len(GPUS)
     assert day["timestamp"].min() == result.manifest.start
 
 
