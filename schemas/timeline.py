@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.of_release import OfRelease
+
 TIMELINE_FORMAT = "1.0"
 
 TimeMode = Literal["calendar", "shifted", "relative"]
@@ -25,13 +27,10 @@ class EpochShift(_Strict):
     weeks: int
 
 
-class ReleaseSpan(_Strict):
+class ReleaseSpan(OfRelease):
     """``releases/<version>/<manifest_sha256>.json``: the real span of a release whose manifest does not tell it."""
 
     format_version: str = TIMELINE_FORMAT
-    version: str
-    manifest_sha256: str
-    """Names the bytes that it speaks of."""
     key_id: str
     time: TimeMode
     start: datetime

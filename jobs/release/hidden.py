@@ -1,33 +1,27 @@
 """What a built release hides, beside it and in the staging store: later releases of its key must hide that, too."""
 
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Final
 
 from jobs.kept import keep_suppression, read_suppressions
+from jobs.release.beside import path_beside, read_beside
 from jobs.store import Store
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError
 from schemas.suppression import SuppressionRecord
 
+_NAME: Final = "hidden"
+
 
 def write_hidden(folder: Path, record: SuppressionRecord) -> None:
     """Write beside a built release what it hides: private, like the snapshots that it was made from."""
-    _path(folder).write_bytes(readable_json(record))
+    path_beside(folder, _NAME).write_bytes(readable_json(record))
 
 
 def read_hidden(folder: Path, *, manifest_sha256: str) -> SuppressionRecord:
     """Return what a built release hides; raise ``PrivacyError`` unless that was written for exactly its bytes."""
-    hint = f"build {folder.name} again"
-    try:
-        record = SuppressionRecord.model_validate_json(_path(folder).read_bytes())
-    except OSError:
-        raise PrivacyError(f"nobody knows which words release {folder.name} hides; {hint}") from None
-    except ValidationError:
-        raise PrivacyError(f"{_path(folder)} is not the record of what a release hides; {hint}") from None
-    if (record.version, record.manifest_sha256) != (folder.name, manifest_sha256):
-        raise PrivacyError(f"{_path(folder)} speaks of other bytes; {hint}")
-    return record
+    tells = f"which words release {folder.name} hides"
+    return read_beside(folder, _NAME, SuppressionRecord, manifest_sha256=manifest_sha256, tells=tells)
 
 
 def keep_hidden(store: Store, record: SuppressionRecord) -> None:
@@ -43,7 +37,3 @@ def keep_hidden(store: Store, record: SuppressionRecord) -> None:
                     f"release {other.version} hides words of {vocabulary} that few shared, and {record.version} shows "
                     f"them for the same tokens; build {record.version} again"
                 )
-
-
-def _path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.hidden.json")

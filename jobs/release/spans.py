@@ -8,17 +8,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Final
 
 from jobs.kept import find_span
 from jobs.publish.catalog import read_published
+from jobs.release.beside import path_beside, read_beside
 from jobs.store import Store
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError
 from schemas.manifest import Manifest
 from schemas.timeline import ReleaseSpan, TimeMode
 from schemas.windows import Window, format_duration
+
+_NAME: Final = "span"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def read_spans(public: Store, staging: Store) -> dict[str, RealSpan]:
 
 def write_span(folder: Path, manifest: Manifest, real: Window) -> None:
     """Write beside a built release when its data really are, unless its manifest says so; private, like snapshots."""
-    path = _path(folder)
+    path = path_beside(folder, _NAME)
     if manifest.time == "calendar":
         path.unlink(missing_ok=True)
         return
@@ -67,15 +69,8 @@ def read_span(folder: Path, manifest: Manifest, *, manifest_sha256: str) -> tupl
     """Return the real span of a built release and, unless its manifest tells it, the record to keep of it."""
     record = None
     if manifest.time != "calendar":
-        hint = f"build {folder.name} again"
-        try:
-            record = ReleaseSpan.model_validate_json(_path(folder).read_bytes())
-        except OSError:
-            raise PrivacyError(f"nobody knows when the data of release {folder.name} really are; {hint}") from None
-        except ValidationError:
-            raise PrivacyError(f"{_path(folder)} is not the span of a release; {hint}") from None
-        if (record.version, record.manifest_sha256) != (folder.name, manifest_sha256):
-            raise PrivacyError(f"{_path(folder)} speaks of other bytes; {hint}")
+        tells = f"when the data of release {folder.name} really are"
+        record = read_beside(folder, _NAME, ReleaseSpan, manifest_sha256=manifest_sha256, tells=tells)
     return _real_span(manifest, record, where=str(folder.parent)), record
 
 
@@ -124,7 +119,3 @@ def _real_span(manifest: Manifest, record: ReleaseSpan | None, *, where: str) ->
             raise PrivacyError(f"what {where} knows of the span of release {version} does not fit its manifest")
         window = Window(record.start, record.end)
     return RealSpan.of(manifest, window)
-
-
-def _path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.span.json")
