@@ -191,12 +191,11 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Audit finished files; exit 0 only if nothing was found."""
-    from jobs.release.audited import refuse_findings, report_path, run_audit, write_report
+    from jobs.release.audited import audit_built, refuse_findings, run_audit
 
     settings = settings_of(context)
-    report = run_audit(settings, path.absolute(), now=read_clock())
-    if report_path(path.absolute()).parent == settings.work_dir / "releases":
-        write_report(path.absolute(), report)
+    is_built = path.absolute().parent == settings.work_dir / "releases"
+    report = (audit_built if is_built else run_audit)(settings, path.absolute(), now=read_clock())
     lines = [f"{found.place}: {found.code} ({found.count})" for found in report.findings]
     lines.append(
         f"{len(report.findings)} findings in {report.files} files, {report.rows:,} rows, {report.strings:,} strings"

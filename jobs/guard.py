@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -21,6 +21,8 @@ from pathlib import PurePath
 from traceback import walk_tb
 from types import TracebackType
 from typing import Final
+
+from schemas.errors import PrivacyError, PublisherError
 
 _NUMBERS: Final = ("errno", "error_count", "lineno", "colno", "pos", "start", "end", "returncode")
 """Attributes by which exceptions tell a code, a count or a place."""
@@ -45,6 +47,19 @@ def forbid_dumps() -> None:
         import ctypes  # for this alone
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+@contextmanager
+def failing_closed(what: str) -> Iterator[None]:
+    """Raise ``PrivacyError`` when an audit breaks: nothing is clean because nobody could look."""
+    try:
+        yield
+    except PublisherError:
+        raise
+    except Exception as error:
+        raise PrivacyError(
+            f"{what} broke, so nothing may be published from it: {locate_crash(error)}; this is a defect, report it"
+        ) from None
 
 
 def describe_crash(error: BaseException) -> str:

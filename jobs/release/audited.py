@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from anonymize.audit.findings import Finding
 from anonymize.audit.release import AuditResult, audit_release
 from jobs.config import Settings
+from jobs.guard import failing_closed
 from jobs.registry import registry_of
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError
@@ -49,12 +50,9 @@ def report_path(folder: Path) -> Path:
 
 def run_audit(settings: Settings, folder: Path, *, now: datetime) -> AuditReport:
     """Audit the release in ``folder`` and return the report."""
-    result: AuditResult = audit_release(
-        folder,
-        policy=read_policy(settings.privacy.policy),
-        known_tables=registry_of(settings).by_version,
-        k=settings.privacy.k_anonymity,
-    )
+    policy, tables = read_policy(settings.privacy.policy), registry_of(settings).by_version
+    with failing_closed(f"the audit of {folder.name}"):
+        result: AuditResult = audit_release(folder, policy=policy, known_tables=tables, k=settings.privacy.k_anonymity)
     return AuditReport(
         version=result.version,
         manifest_sha256=result.manifest_sha256,
@@ -64,6 +62,14 @@ def run_audit(settings: Settings, folder: Path, *, now: datetime) -> AuditReport
         strings=result.strings,
         findings=tuple(_as_model(finding) for finding in result.findings),
     )
+
+
+def audit_built(settings: Settings, folder: Path, *, now: datetime) -> AuditReport:
+    """Audit a release in the work folder and write its report; an audit that breaks leaves none, not even the last."""
+    report_path(folder).unlink(missing_ok=True)
+    report = run_audit(settings, folder, now=now)
+    write_report(folder, report)
+    return report
 
 
 def refuse_findings(report: AuditReport) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jobs.config import Settings
-from jobs.release.audited import AuditReport, refuse_findings, run_audit, write_report
+from jobs.release.audited import AuditReport, audit_built, refuse_findings
 from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
 from jobs.release.hidden import write_hidden
 from jobs.release.spans import RealSpan, read_spans, refuse_mixed_time, refuse_overlap, refuse_young, write_span
@@ -67,8 +67,7 @@ def run_release(
     write_hidden(built.folder, built.hidden)
     write_span(built.folder, built.manifest, built.span)
     refuse_overlap(RealSpan.of(built.manifest, built.span), published.values())
-    report = run_audit(settings, built.folder, now=clock())
-    write_report(built.folder, report)
+    report = audit_built(settings, built.folder, now=clock())
     refuse_findings(report)
     return ReleaseResult(
         built.folder,

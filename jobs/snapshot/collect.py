@@ -23,6 +23,7 @@ from collector.coverage import count_samples
 from collector.grid import Grid
 from collector.native import Block
 from collector.scrapes import ScrapeTimes
+from jobs.guard import failing_closed
 from jobs.snapshot.commits import data_key
 from jobs.snapshot.gaps import MetricFailed
 from jobs.snapshot.runs import Form, RunStart, RunWriter
@@ -192,13 +193,14 @@ class TableCollector:
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         key = data_key(self.source.settings.source.name, self.table, self.window, sha256)
-        findings = scan_staged(
-            path,
-            place=f"staged file of table {self.table.table}",
-            names=(path.name, key.rpartition("/")[2]),
-            raw_values=raw_values,
-            grammar=build_grammar(self.table, self.policy, native=form == "native"),
-        )
+        with failing_closed(f"the search of table {self.table.table} for raw values"):
+            findings = scan_staged(
+                path,
+                place=f"staged file of table {self.table.table}",
+                names=(path.name, key.rpartition("/")[2]),
+                raw_values=raw_values,
+                grammar=build_grammar(self.table, self.policy, native=form == "native"),
+            )
         if findings:
             raise PrivacyError(f"{findings[0]}; {len(findings)} findings in all; nothing of it was committed")
         scan = RawScan(searched=len(raw_values), hits=0)

@@ -12,6 +12,7 @@ from jobs.kept import record_destruction
 from jobs.publish.built import approve
 from jobs.publish.catalog import CATALOG
 from jobs.publish.run import run_publish
+from jobs.release import audited
 from jobs.release.audited import AuditFinding
 from jobs.store.folder import FolderStore
 from schemas.destruction import KeyDestruction
@@ -115,6 +116,27 @@ def test_an_audit_is_good_for_a_day(tmp_path: Path, age: timedelta) -> None:
     assert not public_keys(tmp_path)
     write_audited(settings, audited=NOW - 24 * HOUR)
     assert run_publish(settings, VERSION, clock=a_clock()).latest == VERSION
+
+
+def test_an_audit_that_breaks_leaves_nothing_to_publish_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes are those of a clean audit of an hour ago; but who looked again could not say so."""
+    settings = publisher_settings(tmp_path)
+    write_audited(settings)
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("payroll-of-the-boss")
+
+    monkeypatch.setattr(audited, "audit_release", broken)
+    with pytest.raises(
+        PrivacyError, match=r"^the audit of 2026\.11\.0 broke, .*: KeyError at .* < jobs/release/audited.py:"
+    ) as caught:
+        audited.audit_built(settings, settings.work_dir / "releases" / VERSION, now=NOW)
+    with pytest.raises(PrivacyError, match="has no audit report"):
+        run_publish(settings, VERSION, clock=a_clock())
+
+    assert caught.value.exit_code == 5
+    assert "payroll" not in str(caught.value)
+    assert not public_keys(tmp_path)
 
 
 def test_an_audit_with_findings_stops_it(tmp_path: Path) -> None:
