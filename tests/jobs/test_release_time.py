@@ -13,6 +13,7 @@ import pytest
 import opscommons
 from jobs.config import Settings
 from jobs.gc import run_gc
+from jobs.kept import record_destruction
 from jobs.keys import make_key
 from jobs.publish.retract import run_retract
 from jobs.publish.run import run_publish
@@ -20,6 +21,7 @@ from jobs.release.audited import run_audit
 from jobs.release.run import ReleaseResult, run_release
 from jobs.release.timeline import FIRST, LAST, LEAST_WEEKS, MOST_WEEKS, choose_timeline, draw_weeks
 from jobs.store import open_store
+from schemas.destruction import KeyDestruction, LostSpan
 from schemas.errors import PrivacyError, UsageError
 from schemas.windows import Window
 from tests.jobs.audited import publisher_settings
@@ -387,3 +389,19 @@ def test_the_records_of_moved_time_are_no_orphans(tmp_path: Path) -> None:
     assert [orphan.key for orphan in found.orphans if orphan.where == "staging"] == []
     assert len(list((tmp_path / "staging/time").iterdir())) == 1
     assert build(settings, "2026.11.1", start=NIGHT).span == Window(NIGHT, NIGHT + HOUR)
+
+
+def test_windows_given_up_with_a_key_are_told_in_moved_time(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "relative")
+    stage_night(settings, tmp_path, hours=1)
+    stage_night(settings, tmp_path, start=NIGHT + 2 * HOUR, hours=1)
+    gone = LostSpan(source="lab", table="gpu", start=NIGHT + HOUR, end=NIGHT + 2 * HOUR)
+    record = KeyDestruction(key_id="k_0", valid_from=None, valid_to=NOW, destroyed=NOW, snapshots=2, gaps=(gone,))
+    record_destruction(open_store(settings.staging), record)
+
+    folder = build(settings, start=NIGHT, end=NIGHT + 3 * HOUR).folder
+
+    gaps = json.loads((folder / "quality.json").read_text())["gaps"]
+    assert [(gap["start"], gap["end"], gap["reason"]) for gap in gaps if gap["metric"] == "all metrics"] == [
+        ("1970-01-02T00:00:00+00:00", "1970-01-02T01:00:00+00:00", "key destroyed")
+    ]
