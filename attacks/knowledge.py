@@ -17,6 +17,8 @@ from schemas.table import TableSchema
 
 LabelSet = Mapping[str, str]
 NODE_METRIC = "kube_node_info"
+WORKLOAD_DOMAIN = "workload"
+OWNER_LABELS = frozenset({"pod", "owner_name", "created_by_name", "job_name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def learn_truth(
             token = pseudonymizer.token(series.prefix, series.domain, series.parts)
             names[token], labels_of[token] = series, labels
             found.update(dict.fromkeys(_name_labels(source, labels, table, policy, nodes)))
+        found.update(dict.fromkeys(_name_workloads(source, labels, policy)))
     names |= {pseudonymizer.token(name.prefix, name.domain, name.parts): name for name in found}
     return Truth(names, labels_of)
 
@@ -102,6 +105,17 @@ def _name_labels(
         if domain.unmatched and own not in nodes.values():
             domain_name, domain = domain.unmatched, policy.domains[domain.unmatched]
         yield Name(domain.prefix, domain_name, (source, *(scopes[scope] for scope in domain.scope), own))
+
+
+def _name_workloads(source: str, labels: LabelSet, policy: Policy) -> Iterator[Name]:
+    """Yield what a pod may belong to by its own labels: operators name pods after what they work for."""
+    domain = policy.domains.get(WORKLOAD_DOMAIN)
+    if domain and labels.get("namespace"):
+        for label, value in labels.items():
+            if label in OWNER_LABELS or label.startswith("label_"):
+                parts = value.split("-")
+                for length in range(1, len(parts) + 1):
+                    yield Name(domain.prefix, WORKLOAD_DOMAIN, (source, labels["namespace"], "-".join(parts[:length])))
 
 
 def _canonical(domain: Domain, raw: str, labels: LabelSet, nodes: Mapping[str, str]) -> str:

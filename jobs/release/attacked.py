@@ -114,9 +114,9 @@ def _say_values(report: AttackReport) -> Iterator[tuple[str, str]]:
     hidden, label_alone = report.differencing.release, report.differencing.control
     yield (
         "Hidden words.",
-        f"Of {hidden.hidden} GPUs whose family is hidden, {hidden.told_by_values} are told by their memory, "
-        f"{hidden.told_by_tables} by another table and {hidden.told_by_releases} by another release of the key; where "
-        f"that release shows it, {label_alone.told_by_releases} of {label_alone.hidden}.",
+        f"Of {hidden.hidden} GPUs whose family is hidden as rare, {hidden.told_by_values} are told by their "
+        f"memory, {hidden.told_by_tables} by another table, {hidden.told_by_releases} by another release of the key; "
+        f"by one that shows it, {label_alone.told_by_releases} of {label_alone.hidden}.",
     )
     capacities = report.capacities
     yield (

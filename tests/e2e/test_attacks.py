@@ -55,9 +55,11 @@ def named(release: Published, truth: Truth) -> list[Name]:
 
 
 def test_the_truth_is_whole(release: Published, truth: Truth) -> None:
-    """An attack that is handed half of the names proves half as much."""
+    """An attack that is handed half of the names proves half as much. Series of workloads are the publisher's own."""
+    made = set(release.series("workload").column("series_id").to_pylist())
+
     assert len(release.tokens) > 3_000
-    assert release.tokens <= truth.names.keys()
+    assert release.tokens - truth.names.keys() <= made
 
 
 def test_no_name_is_guessed(
