@@ -20,6 +20,8 @@ Channel = Literal["label", "undeclared label", "undeclared name", "source", "scr
 declared; what selects the source or is added by it; what only a scrape carries (HELP, exemplars); what lets us in; what
 an exception says."""
 
+STALE: Final = 0x7FF0000000000002
+"""The bits of Prometheus's marker of a series that has ended."""
 _DIGITS: Final = "0189"  # which no token has
 _FORMS: Final = (
     "{}-team.example",
@@ -116,6 +118,8 @@ def plant_canaries(times: Sequence[int], *, tables: Sequence[str] = ()) -> Plant
     }
     for named in ({"__name__": "up", **shared}, frame, {"__name__": _name(aviary), **shared}):
         series[tuple(sorted(named.items()))] = [(at, _bits(1.0)) for at in times]
+    for ended, samples in _ended(aviary, shared, times):
+        series[tuple(sorted(ended.items()))] = samples
     return Planted(
         aviary,
         [(dict(labels), samples) for labels, samples in series.items()],
@@ -144,6 +148,18 @@ def _declared(aviary: Aviary, tables: Sequence[str]) -> Iterator[tuple[str, dict
                     for label in {*forms, *(each for column in metric.labels for each in columns[column])}
                 },
             )
+
+
+def _ended(aviary: Aviary, shared: Labels, times: Sequence[int]) -> Iterator[tuple[Labels, Samples]]:
+    """Yield series that end in the lookback before the newest ten minutes: a read has names that no row shows."""
+    end = times[-1] - 600_000
+    for metric, names in (
+        ("kube_pod_status_phase", ("namespace", "pod", "phase")),
+        ("node_load1", ("instance", "node")),
+    ):
+        labels = {name: aviary.add("label", f"{name} of a series of {metric} that ended") for name in names}
+        lived = [(at, _bits(1.0)) for at in times if at < end - 60_000]
+        yield {"__name__": metric, **shared, **labels}, [*lived, (end - 60_000, STALE)]
 
 
 def _forms_of(matchers: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,10 +111,17 @@ class Place:
     root: Path
     secret: str
 
-    def configure(self, read: str = "auto", *, most_series: int = 50_000, url: str | None = None) -> None:
+    def configure(
+        self,
+        read: str = "auto",
+        *,
+        most_series: int = 50_000,
+        url: str | None = None,
+        tables: Sequence[str] | str = TABLES,
+    ) -> None:
         """Write the configuration, with every folder below the place."""
         (self.root / "inputs").mkdir()
-        bench = self.source.configure(self.root / "inputs", tables=list(TABLES))
+        bench = self.source.configure(self.root / "inputs", tables=tables if isinstance(tables, str) else list(tables))
         bench.set("source", read=read, url=url or self.source.server.url, retries=0)
         bench.set("limits", max_series_per_read=most_series)
         bench.config |= {name: f"file:{self.root}/run/{name}" for name in ("staging", "public")}
