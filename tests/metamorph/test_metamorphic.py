@@ -143,7 +143,7 @@ def _comparable(name: str, content: bytes) -> bytes:
     record: dict[str, Any] = json.loads(content)
     del record["run"]
     for metric in record["coverage"]:
-        metric["dropped_labels"] = len(metric["dropped_labels"])
+        metric |= {name: len(metric[name]) for name in ("dropped_labels", "new_labels") if metric.get(name)}
     return json.dumps(record, indent=1).encode()
 
 

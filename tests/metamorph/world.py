@@ -19,6 +19,9 @@ CROWDED: Final = ("kube_resourcequota", "kubelet_volume_stats_used_bytes", "kube
 CROWD: Final = 45
 STALE: Final = 0x7FF0000000000002
 NODES: Final = 8
+STARTS: Final = frozenset(
+    metric.name for table in latest_tables().values() for metric in table.metrics if metric.value == "age"
+)
 
 Text = Callable[[Naming], str]
 """A value of a label, by the naming."""
@@ -156,15 +159,16 @@ class World:
         ]
         for kind, which in (("cluster", 0), ("of an undeclared label", number % 3)):
             self._learn(self.two.text(kind, which), self.one.text(kind, which))
-        return (rendered[0], rendered[1]), self._samples(number, whole=whole)
+        return (rendered[0], rendered[1]), self._samples(metric, number, whole=whole)
 
-    def _samples(self, number: int, *, whole: bool) -> Samples:
+    def _samples(self, metric: str, number: int, *, whole: bool) -> Samples:
         """Return samples that live from the beginning to the end, from later on, or to an end with a stale marker."""
         times = self.times
         third = len(times) // 3
         if not whole and number % 5 == 1:
             times = times[third:]
-        samples = [(at, _bits(number + place / 7)) for place, at in enumerate(times)]
+        begun = times[0] / 1000 - 60 * number if metric in STARTS else number  # an age of decades is a finding
+        samples = [(at, _bits(begun + place / 7)) for place, at in enumerate(times)]
         if not whole and number % 5 == 2:
             samples = [*samples[: 2 * third], (samples[2 * third][0], STALE)]
         return samples
