@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
-from schemas.label_classes import LabelCatalogue
+from schemas.label_classes import RUNTIME, LabelCatalogue
 from schemas.table import Metric
 
 TypeCheck = Literal["same", "differs", "unknown"]
@@ -48,6 +48,10 @@ def check_type(metric: Metric, found: Collection[str]) -> TypeCheck:
 
 
 def find_new_labels(metric: Metric, dropped: Collection[str], catalogue: LabelCatalogue) -> tuple[str, ...]:
-    """Return the labels that came with a metric, were dropped, and that nobody has given a class."""
-    exporter = catalogue.find_exporter(metric)
-    return tuple(sorted(name for name in dropped if exporter is None or catalogue.find(exporter, name) is None))
+    """Return the labels that came with a metric, were dropped, and that nobody has given a class.
+
+    Those that client libraries add to every metric have theirs under the exporter ``runtime``.
+    """
+    exporter = catalogue.find_exporter(metric) or RUNTIME
+    known = (exporter, RUNTIME)
+    return tuple(sorted(name for name in dropped if not any(catalogue.find(each, name) for each in known)))

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.drift import find_new_labels
+from schemas.label_classes import read_label_classes
 from schemas.policy import Policy
 from schemas.registry import latest_tables, read_policy
 from schemas.table import MATCHER, LabelColumn, Metric, TableSchema
@@ -189,6 +191,22 @@ def test_every_label_is_declared_or_dropped_on_purpose() -> None:
             found.append(f"{shown.metric.name}: {shown.page} has {sorted(strange)}")
 
     assert found == []
+
+
+def test_no_label_of_a_real_exporter_would_be_called_new() -> None:
+    """Drift tells labels that nobody has classed; if it told what exporters have always given, nobody would listen."""
+    catalogue = read_label_classes()
+    found = {
+        (shown.metric.name, label)
+        for shown in find_ours()
+        for label in find_new_labels(
+            shown.metric,
+            shown.family.labels - {name for column in shown.columns for name in column.source_labels},
+            catalogue,
+        )
+    }
+
+    assert found == set()
 
 
 def test_every_declared_label_exists() -> None:
