@@ -1,6 +1,7 @@
 """What a pod belongs to: every kind, by what public operators document, and by owners alone where labels are absent."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +120,14 @@ def test_the_policy_publishes_exactly_the_words_that_rules_give() -> None:
 def test_no_label_that_names_a_person_is_looked_at() -> None:
     """OpenShift exports every label of every pod; what rules do not look at is never kept."""
     assert not [label for label in RULES.labels if "user" in label or "creator" in label or "email" in label]
+
+
+def test_operators_are_told_exactly_the_labels_that_rules_look_at() -> None:
+    """A label that is missing there is never exported, and its kind never recognised."""
+    page = (Path(__file__).parents[2] / "docs/operators.md").read_text("utf-8")
+    told = page.partition("--metric-labels-allowlist=pods=[")[2].partition("]")[0]
+
+    assert {exported_label(key) for key in told.split(",")} == RULES.labels
 
 
 def test_raw_names_show_nowhere() -> None:
