@@ -253,3 +253,12 @@ def test_only_a_replica_set_counts_as_its_deployment(name: str, kind: str | None
 def test_a_workload_that_carries_no_hash_stays_what_it_is(name: str, kind: str) -> None:
     assert canonical_workload(name, kind) == name
     assert canonical_workload(f"{name}-6d4cf56db6", "ReplicaSet") == name
+
+
+def test_two_deployments_stay_two_although_one_is_called_like_a_replica_set_of_the_other() -> None:
+    """Only the last hash is taken off, and only from a ReplicaSet: the Deployment web-6d4cf56db6 is not web."""
+    of_web = canonical_workload("web-7f9c8d5b4c", "ReplicaSet")
+    of_the_other = canonical_workload("web-6d4cf56db6-7f9c8d5b4c", "ReplicaSet")
+
+    assert (of_web, of_the_other) == ("web", "web-6d4cf56db6")
+    assert canonical_workload("web-6d4cf56db6", None) == of_the_other  # as kube_deployment_* has it, without a kind
