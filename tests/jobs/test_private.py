@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,20 +60,22 @@ def test_it_is_gone_when_the_work_fails(tmp_path: Path) -> None:
     assert not list((tmp_path / "work").iterdir())
 
 
-def hold(work: Path) -> "tuple[subprocess.Popen[str], str]":
-    """Start a process that has a folder; return it and the folder's name."""
+@contextmanager
+def holding(work: Path) -> "Iterator[tuple[subprocess.Popen[str], str]]":
+    """Have a process that has a folder; yield it and the folder's name."""
     command = [sys.executable, "-c", textwrap.dedent(HOLDER), str(work)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    return process, process.stdout.readline().strip()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def test_the_next_run_removes_what_a_killed_one_left_and_nobody_elses(tmp_path: Path) -> None:
     """Two runs may share a work folder: the lock tells whose owner lives, and a clock or a process id could not."""
     work = tmp_path / "work"
-    killed, dead = hold(work)
-    living, held = hold(work)
-    with killed, living:
+    with holding(work) as (killed, dead), holding(work) as (_, held):
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         (work / "releases").mkdir()
@@ -81,7 +84,6 @@ def test_the_next_run_removes_what_a_killed_one_left_and_nobody_elses(tmp_path: 
         with private_folder(work) as own:
             assert sorted(path.name for path in work.iterdir()) == sorted([held, own.name, "releases"])
         assert (work / held / "run-0.parquet").exists()
-        living.kill()
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
