@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from jobs.cli_backfill import backfill
 from jobs.cli_registry import key_app, policy_app, schema_app
 from jobs.clock import read_clock, read_stopwatch
 from jobs.guard import describe_crash, guard_process
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(backfill)
 app.add_typer(key_app, name="key")
 app.add_typer(schema_app, name="schema")
 app.add_typer(policy_app, name="policy")

@@ -168,7 +168,7 @@ class Settings(_Section):
 def read_settings(path: Path | None) -> Settings:
     """Read the configuration; raise ``UsageError`` that names the first thing wrong and how to mend it."""
     environment = dict(os.environ)  # noqa: TID251 - this is the door
-    found = path or Path(environment.get(f"{PREFIX}CONFIG", "opspub.yaml"))
+    found = find_config(path)
     try:
         given = yaml.safe_load(found.read_text("utf-8"))
     except OSError as error:
@@ -183,6 +183,11 @@ def read_settings(path: Path | None) -> Settings:
         raise UsageError(f"configuration {found} is not a mapping; see docs/configuration.md for an example")
     merged = merge_environment(given, environment)
     return resolve_paths(check_settings(merged, str(found)), found.absolute().parent)
+
+
+def find_config(path: Path | None) -> Path:
+    """Return where the configuration lies: as given, else as the environment says, else here."""
+    return path or Path(os.environ.get(f"{PREFIX}CONFIG", "opspub.yaml"))  # noqa: TID251 - this is the door
 
 
 def merge_environment(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:

@@ -144,16 +144,18 @@ def run_snapshot(
     only: Sequence[str] = (),
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
     stop: Callable[[], bool] = lambda: False,
+    result: SnapshotResult | None = None,
 ) -> SnapshotResult:
     """Collect and commit everything that is due; raise what stopped it after keeping all that was committed.
 
     ``limits.deadline``, as ``timing`` tells the time, and ``stop`` end a run wherever it is, a read included: what is
-    in work then is not committed. A service that is told to end does so with its progress kept.
+    in work then is not committed. A service that is told to end does so with its progress kept. ``result`` is counted
+    up as windows are committed, also for whom an error ends the run.
     """
     given = timing or Timing()
     end = given.stopwatch() + settings.limits.deadline.total_seconds()
     timing = replace(given, remaining_seconds=lambda: 0.0 if stop() else end - given.stopwatch())
-    result = SnapshotResult()
+    result = SnapshotResult() if result is None else result
     try:
         _take_snapshot(settings, timing, result, clock=clock, span=span, only=only, progress=progress)
     except DeadlineReached:

@@ -67,10 +67,15 @@ class Bench:
         """Change some values of a section."""
         self.config[section] = self.config.get(section, {}) | values
 
-    def run(self, *arguments: str, **environment: str) -> Ran:
-        """Run the real command line in the folder, with nothing of this process's environment."""
+    def write_config(self) -> Path:
+        """Write the configuration as it is now, and return where it lies."""
         path = self.folder / "opspub.yaml"
         path.write_text(yaml.safe_dump(self.config))
+        return path
+
+    def run(self, *arguments: str, **environment: str) -> Ran:
+        """Run the real command line in the folder, with nothing of this process's environment."""
+        path = self.write_config()
         ran = subprocess.run(
             [OPSPUB, "--config", path, *arguments],
             cwd=self.folder,
