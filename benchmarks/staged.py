@@ -67,7 +67,7 @@ def settings_in(folder: Path) -> Settings:
 
 def stage(settings: Settings, staged: Staged, folder: Path) -> list[CommitRecord]:
     """Write and commit every window; return the records in the order of time. ``folder`` holds the files meanwhile."""
-    store = open_store(settings.staging)
+    store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     ensure_description(store, wanted_description(settings.collection))
     schema, policy = find_table(staged.table), read_policy(settings.privacy.policy)
     records = []

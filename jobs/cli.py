@@ -6,7 +6,6 @@ that ``--help`` answers at once.
 
 import dataclasses
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,6 +13,7 @@ import typer
 
 from jobs.cli_backfill import backfill
 from jobs.cli_registry import key_app, policy_app, schema_app
+from jobs.cli_retention import expire
 from jobs.clock import read_clock, read_stopwatch
 from jobs.guard import describe_crash, guard_process
 from jobs.terminal import (
@@ -22,6 +22,7 @@ from jobs.terminal import (
     Start,
     Tables,
     Version,
+    duration_of,
     instant_of,
     print_result,
     settings_of,
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(backfill)
+app.command()(expire)
 app.add_typer(key_app, name="key")
 app.add_typer(schema_app, name="schema")
 app.add_typer(policy_app, name="policy")
@@ -291,7 +293,7 @@ def gc(
 
     with show_progress() as progress:
         result = run_gc(
-            settings_of(context), grace=_duration_of(grace), apply=apply, now=read_clock(), progress=progress
+            settings_of(context), grace=duration_of(grace), apply=apply, now=read_clock(), progress=progress
         )
     print_result(as_json, orphan_facts(result, apply=apply), list(render_orphans(result, apply=apply)))
 
@@ -300,15 +302,6 @@ def _confirm(question: str) -> None:
     """Ask back where somebody sits at the keyboard; a script has said what it wants."""
     if sys.stdin.isatty() and not typer.confirm(question, err=True):
         raise UsageError("nothing was done")
-
-
-def _duration_of(text: str) -> timedelta:
-    from schemas.windows import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def main() -> NoReturn:

@@ -1,7 +1,9 @@
 """What the staging store keeps beside snapshots: policies, what releases hide and when they really are, dead keys."""
 
+import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -13,6 +15,9 @@ from schemas.policy import Policy
 from schemas.suppression import SuppressionRecord
 from schemas.timeline import EpochShift, ReleaseSpan
 from schemas.windows import Window, windows_between
+
+EXPIRED: Final = "expired/"
+"""Where the staging store records which snapshots have lost their files to retention."""
 
 
 def keep_policy(store: Store, policy: Policy) -> None:
@@ -127,3 +132,14 @@ def _suppressed(source: str, key_id: str) -> str:
 
 def _policy_key(policy_digest: str) -> str:
     return f"policies/{policy_digest.removeprefix('sha256:')}.json"
+
+
+def keep_expiry(store: Store, commit_key: str, *, now: datetime) -> None:
+    """Record, once, that the files of a snapshot go: no release can be made from it any more."""
+    content = json.dumps({"format_version": "1.0", "commit": commit_key, "expired": now.isoformat()}) + "\n"
+    store.put_new(f"{EXPIRED}{commit_key.removeprefix('commits/')}", content.encode())
+
+
+def read_expired(store: Store, source: str) -> frozenset[str]:
+    """Return the keys of the commits of a source whose files have gone, from the names of the records alone."""
+    return frozenset(f"commits/{key.removeprefix(EXPIRED)}" for key in store.list(f"{EXPIRED}{source}/"))

@@ -4,14 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.clock import read_clock
 from schemas.errors import UsageError
-from schemas.windows import Window, parse_instant
+from schemas.windows import Window, parse_duration, parse_instant
 
 if TYPE_CHECKING:
     from jobs.config import Settings
@@ -39,6 +39,14 @@ def instant_of(text: str | None) -> datetime | None:
         return parse_instant(text)
     except ValueError:
         raise UsageError(f"found the instant {text!r}; wanted ISO 8601, such as 2026-11-01T06:00Z") from None
+
+
+def duration_of(text: str) -> timedelta:
+    """Return the duration of an option; raise ``UsageError`` for what is none."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def span_of(settings: "Settings", start: str | None, end: str | None) -> Window | None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from jobs.config import Settings
-from jobs.kept import read_destructions, read_suppressions, windows_given_up
+from jobs.kept import read_destructions, read_expired, read_suppressions, windows_given_up
 from jobs.parquet import write_table
 from jobs.registry import registry_of
 from jobs.release.attacked import read_attacks
@@ -35,7 +35,7 @@ from jobs.release.layout import (
 from jobs.release.privacy import render_privacy
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
 from jobs.release.timeline import Timeline, choose_timeline
-from jobs.snapshot.commits import check_description, read_commits, wanted_description
+from jobs.snapshot.commits import check_description, commit_key, read_commits, wanted_description
 from jobs.snapshot.run import choose_tables
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord
@@ -118,6 +118,7 @@ def build_release(
         check_description(store, wanted_description(settings.collection))
     span = choose_span(everything)
     commits = [r for r in everything if span.start <= r.window.start and r.window.end <= span.end]
+    _refuse_expired(store, settings.source.name, commits)
     policy = read_policy(settings.privacy.policy)
     schemas = _check_commits(commits, span, policy, registry_of(settings))
     timeline = choose_timeline(settings.privacy.time, span, key_id=commits[0].key_id, store=store)
@@ -149,6 +150,19 @@ def build_release(
         shutil.rmtree(unfinished, ignore_errors=True)
     hidden = suppression.record(manifest, settings.source.name)
     return BuiltRelease(folder, manifest, tuple(commits), span, facts, hidden)
+
+
+def _refuse_expired(store: Store, source: str, commits: Sequence[CommitRecord]) -> None:
+    """Raise ``UsageError`` for snapshots without their files: they would stand there as if nothing had been."""
+    expired = read_expired(store, source)
+    gone = [record for record in commits if commit_key(record) in expired]
+    if gone:
+        newest = max(gone, key=lambda record: record.window.end).window
+        span = Window(min(record.window.start for record in gone), newest.end)
+        raise UsageError(
+            f"{len(gone)} snapshots in {span} were removed by retention, the last in {newest.window}; wanted --start "
+            f"{newest.end:%FT%TZ} or later"
+        )
 
 
 def _check_commits(

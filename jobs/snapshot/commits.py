@@ -101,6 +101,12 @@ def put_files(store: Store, files: dict[str, Path]) -> None:
             store.put(key, path)
 
 
+def commit_key(record: CommitRecord) -> str:
+    """Return the key of a commit's record."""
+    major = int(record.schema_version.split(".")[0])
+    return f"{commit_prefix(record.source, record.table, major)}{record.window.window.name}.json"
+
+
 def commit(store: Store, record: CommitRecord) -> None:
     """Make a window exist; raise ``CommitConflict`` when another run did first.
 
@@ -108,7 +114,7 @@ def commit(store: Store, record: CommitRecord) -> None:
     ``run`` in it means that the first try had succeeded.
     """
     window = record.window.window
-    key = f"{commit_prefix(record.source, record.table, int(record.schema_version.split('.')[0]))}{window.name}.json"
+    key = commit_key(record)
     if store.put_new(key, readable_json(record)):
         return
     if _read_record(store, key).run != record.run:
