@@ -13,9 +13,10 @@ import opscommons
 from jobs.clock import read_clock
 from jobs.config import Settings
 from jobs.publish.run import run_publish
+from jobs.release.audited import run_audit
 from jobs.release.run import run_release
 from jobs.snapshot.run import run_snapshot
-from schemas.errors import PrivacyError, UsageError
+from schemas.errors import PrivacyError
 from schemas.registry import POLICIES
 from schemas.windows import Window
 from tests.collector.histogram_chunks import to_bits
@@ -78,7 +79,7 @@ def plant(server: RealPrometheus, end: datetime) -> None:
 def test_the_page_leads_from_a_metric_to_a_frame(
     native_server: RealPrometheus, native_end: datetime, tmp_path: Path
 ) -> None:
-    """Snapshot, release, audit, publish and client, with nothing but what the page says."""
+    """Snapshot, release, audit, publish and client; without the folder the audit refuses: a release brings no rules."""
     lay_out(tmp_path)
     plant(native_server, native_end)
     settings = settings_in(tmp_path, native_server.url)
@@ -96,22 +97,11 @@ def test_the_page_leads_from_a_metric_to_a_frame(
     assert not {"pod", "customer"} & set(frame.columns)
     schema = json.loads((tmp_path / "public/releases/2026.1.0/schemas/orders.json").read_text())
     assert schema["metrics"][0]["name"] == "acme_orders_total"
+    without = settings.model_copy(update={"collection": settings.collection.model_copy(update={"schemas": None})})
+    report = run_audit(without, tmp_path / "public/releases/2026.1.0", now=read_clock())
+    assert ("table orders", "unknown-schema") in {(each.place, each.code) for each in report.findings}
     for path in (tmp_path / "public").rglob("*"):
         assert path.is_dir() or not [secret for secret in SECRETS if secret.encode() in path.read_bytes()]
-
-
-def test_a_release_of_own_tables_is_audited_by_the_folder_alone(
-    native_server: RealPrometheus, native_end: datetime, tmp_path: Path
-) -> None:
-    """A release may not bring its own rules: without the folder its table is unknown."""
-    lay_out(tmp_path)
-    plant(native_server, native_end)
-    settings = settings_in(tmp_path, native_server.url)
-    run_snapshot(settings, clock=read_clock, span=Window(native_end - QUARTER, native_end))
-    without = settings.model_copy(update={"collection": settings.collection.model_copy(update={"schemas": None})})
-
-    with pytest.raises(UsageError, match="there is no table 'orders'"):
-        run_release(without, "2026.1.0", clock=read_clock)
 
 
 def test_the_commands_of_the_page_accept_it_and_refuse_what_is_not_reviewed(bench: Bench) -> None:

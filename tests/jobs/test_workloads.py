@@ -68,8 +68,20 @@ def planted(native_server: RealPrometheus, native_end: datetime) -> RealPromethe
     return native_server
 
 
-def collect(url: str, folder: Path, end: datetime, read: str) -> tuple[CommitRecord, dict[str, list[dict[str, Any]]]]:
-    """Return the commit of the table and its rows by metric."""
+Collected = tuple[CommitRecord, dict[str, list[dict[str, Any]]]]
+"""The commit of the table, and its rows by metric."""
+
+
+@pytest.fixture(scope="module")
+def collected(
+    planted: RealPrometheus, native_end: datetime, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Collected]:
+    """The same window by either way to read."""
+    folder = tmp_path_factory.mktemp("workloads")
+    return {read: collect(planted.url, folder / read, native_end, read) for read in ("remote-read", "http")}
+
+
+def collect(url: str, folder: Path, end: datetime, read: str) -> Collected:
     folder.mkdir()
     key = folder / "opspub.key"
     key.touch(mode=0o600)
@@ -96,10 +108,10 @@ def collect(url: str, folder: Path, end: datetime, read: str) -> tuple[CommitRec
 
 @pytest.mark.parametrize("read", ["remote-read", "http"])
 def test_each_metric_equals_the_servers_own_promql(
-    planted: RealPrometheus, native_end: datetime, tmp_path: Path, read: str
+    planted: RealPrometheus, native_end: datetime, collected: dict[str, Collected], read: str
 ) -> None:
     """Start, end and sums on the grid are those that the lookback and stale markers of the server give."""
-    record, rows = collect(planted.url, tmp_path / read, native_end, read)
+    record, rows = collected[read]
 
     asked = f'max by (namespace, pod, container) (kube_pod_container_resource_requests{{{HERE},resource="%s"}})'
     held = f"sum by (namespace, owner_name) ((({asked}) and on (namespace, pod) {ACTIVE}) * {OWNED})"
@@ -122,17 +134,15 @@ def test_each_metric_equals_the_servers_own_promql(
     assert {metric.status for metric in record.coverage} == {"complete"}
 
 
-def test_both_ways_to_read_give_the_same_rows(planted: RealPrometheus, native_end: datetime, tmp_path: Path) -> None:
+def test_both_ways_to_read_give_the_same_rows(collected: dict[str, Collected]) -> None:
     """The order in which a server names its series must not show."""
-    found = [collect(planted.url, tmp_path / read, native_end, read)[1] for read in ("remote-read", "http")]
-
-    assert found[0] == found[1]
+    assert collected["remote-read"][1] == collected["http"][1]
 
 
 def test_running_pods_are_counted_and_read_nought_while_all_wait(
-    planted: RealPrometheus, native_end: datetime, tmp_path: Path
+    planted: RealPrometheus, native_end: datetime, collected: dict[str, Collected]
 ) -> None:
-    _, rows = collect(planted.url, tmp_path / "running", native_end, "remote-read")
+    _, rows = collected["remote-read"]
 
     found = _of_rows(rows["opscommons_workload_running_pods"])
     phases = f'sum by (owner_name) ((kube_pod_status_phase{{{HERE},phase="Running"}} == bool 1) * {OWNED})'
