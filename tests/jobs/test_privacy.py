@@ -101,15 +101,17 @@ def test_the_demo_ships_what_attacks_gave() -> None:
     """Each claim of the shipped figures that has a right answer has it, and each attack has proven itself."""
     report = a_report()
 
+    assert not report.commit.endswith("-dirty")
     assert report.on.provenance == "simulated"
     assert report.dictionary.release.hits == 0
-    assert report.dictionary.control.hits == report.dictionary.control.tokens > 500
+    broken = report.dictionary.control  # counted in digests: without domains, two kinds of one name share theirs
+    assert broken.hits >= 0.99 * broken.tokens > 500
     assert report.known_pair.release.named == 0 < report.known_pair.control.named
     assert report.scrape_phase.release.told == 0
     assert report.scrape_phase.control.told >= 0.9 * report.scrape_phase.control.targets
     assert report.row_order.release.correlation < report.row_order.release.chance
     assert report.row_order.control.correlation > 0.99
-    assert report.sizes.release.correlation < report.sizes.release.chance
+    assert report.sizes.release.correlation < report.sizes.release.chance < report.sizes.control.correlation
     assert report.capacities.release.unique < report.capacities.control.unique
     assert {each.by for each in report.relinking.control.results if each.top1 > 0.95} == {"shape", "overlap"}
     assert {each.by for each in report.relinking.release.results} == {"shape", "continuing"}
