@@ -99,7 +99,7 @@ def snapshot(
     leave_pandas_out()
     settings = settings_of(context)
     began = read_stopwatch()
-    with show_progress() as progress, told_to_stop() as stopped:
+    with show_progress() as progress, told_to_stop(patience_seconds=5) as stopped:
         result = run_snapshot(
             settings,
             clock=read_clock,
@@ -145,8 +145,9 @@ def release(
 ) -> None:
     """Build a release from committed snapshots and audit it."""
     from jobs.release.run import run_release
+    from jobs.signals import told_to_stop
 
-    with show_progress() as progress:
+    with show_progress() as progress, told_to_stop(patience_seconds=0):
         result = run_release(
             settings_of(context),
             version,
@@ -212,8 +213,9 @@ def audit(
 def publish(context: typer.Context, version: Version, as_json: Json = False) -> None:
     """Copy an audited release to the public store, then rebuild the catalog."""
     from jobs.publish.run import run_publish
+    from jobs.signals import told_to_stop
 
-    with show_progress() as progress:
+    with show_progress() as progress, told_to_stop(patience_seconds=0):
         result = run_publish(settings_of(context), version, clock=read_clock, progress=progress)
     lines = [
         f"published {version}: {result.files} files ({result.written} new), {result.bytes / (1 << 20):.1f} MiB",
@@ -270,11 +272,12 @@ def retract(
 ) -> None:
     """Withdraw a release for good: from the catalog, then every object, version and upload; then look from outside."""
     from jobs.publish.retract import refuse_unfinished, render_retraction, run_retract
+    from jobs.signals import told_to_stop
 
     settings = settings_of(context)
     if not yes:
         _confirm(f"Withdraw {version} from {settings.public}, for good?")
-    with show_progress() as progress:
+    with show_progress() as progress, told_to_stop(patience_seconds=0):
         result = run_retract(settings, version, reason=reason, clock=read_clock, progress=progress)
     facts = dataclasses.asdict(result) | {"retracted": result.retracted.isoformat()}
     print_result(as_json, facts, list(render_retraction(result)))
@@ -290,8 +293,9 @@ def gc(
 ) -> None:
     """List, and with --apply remove, what no commit and no published release names."""
     from jobs.gc import orphan_facts, render_orphans, run_gc
+    from jobs.signals import told_to_stop
 
-    with show_progress() as progress:
+    with show_progress() as progress, told_to_stop(patience_seconds=0):
         result = run_gc(
             settings_of(context), grace=duration_of(grace), apply=apply, now=read_clock(), progress=progress
         )

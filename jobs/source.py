@@ -17,7 +17,7 @@ from collector.server import ServerInfo, find_oldest
 from jobs.config import Settings
 from schemas.commit import ReadInfo
 from schemas.errors import SourceError, UsageError
-from schemas.windows import Window, span_ms, to_ms
+from schemas.windows import Window, from_ms, span_ms, to_ms
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ class OpenSource:
             lookback_ms=span_ms(self.settings.collection.lookback),
             lookback_includes_edge=self.server.lookback_includes_edge,
         )
+
+    def earlier_clock(self, now: datetime) -> datetime:
+        """Return our time or the server's, whichever is behind.
+
+        By a clock that is ahead, hours that are yet to come would look settled, and be committed as empty for ever.
+        """
+        try:
+            data = self.reader.connection.get_json("/api/v1/query", {"query": "time()"})
+            return min(now, from_ms(round(1000 * float(data["result"][0]))))
+        except (SourceError, LookupError, TypeError, ValueError):
+            return now
 
     def oldest(self, *, now: datetime, span: Window | None) -> datetime:
         """Return since when the source has samples: in ``span``, or as far back as catching up may go."""

@@ -87,6 +87,24 @@ def rebuild_catalog(store: Store) -> Catalog:
             return catalog
 
 
+def check_catalog(store: Store, found: Catalog, content: bytes) -> str | None:
+    """Return what is wrong with a catalog, which must be what the manifests and retractions that it names give.
+
+    Needs no right to list. A release that it leaves out is seen only by who may.
+    """
+    manifests, retractions = {}, {}
+    for entry in found.releases:
+        if entry.status == "retracted":
+            if tombstone := read_retraction(store, entry.version):
+                retractions[entry.version] = tombstone
+        elif manifest := store.get(release_prefix(entry.version) + MANIFEST):
+            parsed = _parse(Manifest, release_prefix(entry.version) + MANIFEST, manifest)
+            manifests[entry.version] = (parsed, hashlib.sha256(manifest).hexdigest())
+    if readable_json(build_catalog(manifests, retractions)) == content:
+        return None
+    return "is not what the manifests and retractions say; the next 'opspub publish' mends it"
+
+
 def announce_retraction(store: Store, tombstone: Retraction) -> Catalog:
     """Write catalog and index as if the tombstone were there already: readers learn of it before anything else."""
     return _write_catalog(store, {tombstone.version: tombstone})

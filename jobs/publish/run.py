@@ -11,15 +11,15 @@ from typing import Final
 from jobs.config import Settings
 from jobs.kept import keep_span
 from jobs.keys import attest_destroyed_key
-from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
+from jobs.publish.attest import attest, attest_published
+from jobs.publish.built import AuditedRelease, read_approvals, read_audited, read_sums
 from jobs.publish.catalog import read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
 from jobs.release.build import Progress
 from jobs.release.hidden import keep_hidden, read_hidden
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.release.spans import read_span, read_spans, refuse_mixed_time, refuse_overlap, refuse_young
-from jobs.store import ContentChanged, WholeStore, hash_object, open_store
-from schemas.digest import canonical_json, readable_json
+from jobs.store import ContentChanged, WholeStore, has_digest, open_store
 from schemas.errors import PrivacyError, StoreError, UsageError
 
 _PASSES: Final = 3  # over the files, until none is missing: a clean-up may take old ones away meanwhile
@@ -68,12 +68,11 @@ def run_publish(
         keep_span(staging, record)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
-    _attest(public, release, approvals)
+    ours = attest(public, release, approvals)
     attest_destroyed_key(settings, version, manifest.key_id)
     still_wanted()
     written += public.put_new(prefix + MANIFEST, release.content)
-    stamp = {"published": clock().isoformat(), "manifest_sha256": release.manifest_sha256}
-    public.put_new(f"attestations/{version}/published.json", canonical_json(stamp) + b"\n")
+    attest_published(public, version, release.manifest_sha256, ours=ours, at=clock().isoformat())
     attest_destroyed_key(settings, version, manifest.key_id)
     catalog = rebuild_catalog(public)
     still_wanted()
@@ -152,18 +151,9 @@ def _put_verified(store: WholeStore, key: str, path: Path, sha256: str, there: b
             return True
     except ContentChanged:
         raise _changed(path) from None
-    if hash_object(store, key) != sha256:
+    if not has_digest(store, key, sha256):
         raise StoreError(f"{key} is in {store.url} with other bytes; a release never changes: take the next version")
     return False
-
-
-def _attest(public: WholeStore, release: AuditedRelease, approvals: tuple[Approval, ...]) -> None:
-    """Publish what speaks for the release before there is a release: who looked at these bytes, and when."""
-    folder = f"attestations/{release.manifest.release.version}/"
-    report = release.report
-    public.put_new(f"{folder}audit-{report.audited:%Y%m%dT%H%M%SZ}.json", readable_json(report))
-    for approval in approvals:
-        public.put_new(f"{folder}approval-{approval.approver}.json", readable_json(approval))
 
 
 def _end_if_retracted(public: WholeStore, version: str, clock: Callable[[], datetime], progress: Progress) -> None:

@@ -9,10 +9,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from jobs.config import Settings
-from jobs.publish.catalog import CATALOG, read_retraction
+from jobs.publish.attest import attestations, check_attestations
+from jobs.publish.catalog import CATALOG, check_catalog, read_retraction
 from jobs.release.build import Progress, check_version
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
-from jobs.store import AccessRefused, WholeStore, hash_object, open_store
+from jobs.store import AccessRefused, WholeStore, has_digest, open_store
 from schemas.errors import StoreError, UsageError
 from schemas.manifest import Catalog, CatalogEntry, Manifest, ReleaseFile, Retraction
 
@@ -82,6 +83,8 @@ def run_verify(
     problems = []
     if entry is None or entry.manifest_sha256 != found:
         problems.append(f"{CATALOG}: does not name this manifest")
+    elif catalog and (problem := check_catalog(public, catalog, listed or b"")):
+        problems.append(f"{CATALOG}: {problem}")
     for done, file in enumerate(manifest.files):
         progress(done, len(manifest.files), file.path)
         if problem := _check(public, prefix, file, present):
@@ -92,6 +95,7 @@ def run_verify(
     wanted = sorted([f"{file.sha256}  {file.path}" for file in manifest.files] + [f"{found}  {MANIFEST}"])
     if sorted(sums) != wanted:
         problems.append(f"{SUMS}: does not say what the manifest says")
+    problems += check_attestations(public, version, found, _list(settings, attestations(version)))
     progress(len(manifest.files), len(manifest.files), "done")
     return VerifyResult(
         version=version,
@@ -169,12 +173,12 @@ def _refuse_retracted(public: WholeStore, version: str, entry: CatalogEntry | No
 def _check(public: WholeStore, prefix: str, file: ReleaseFile, present: set[str] | None) -> str | None:
     """Return what is wrong with a file, or ``None``."""
     try:
-        body = hash_object(public, prefix + file.path)
+        same = has_digest(public, prefix + file.path, file.sha256)
     except AccessRefused:
         return "is not for everybody to read" if present and file.path in present else "is missing"
-    if body is None:
+    if same is None:
         return "is missing"
-    return None if body == file.sha256 else "has other bytes"
+    return None if same else "has other bytes"
 
 
 def _get(public: WholeStore, key: str) -> bytes | None:

@@ -183,9 +183,10 @@ def _take_snapshot(
     ring = read_ring(settings.privacy.key_file)
     store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     source = open_source(settings, now=started, timing=timing)
-    oldest = source.oldest(now=started, span=span)
+    now = source.earlier_clock(started)
+    oldest = source.oldest(now=now, span=span)
     ensure_description(store, wanted_description(settings.collection))
-    plan = plan_snapshot(settings, store, tables, oldest=oldest, now=started, span=span)
+    plan = plan_snapshot(settings, store, tables, oldest=oldest, now=now, span=span)
     result.due = plan.commits
     if plan.windows:
         keep_policy(store, policy)

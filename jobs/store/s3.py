@@ -9,7 +9,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -42,6 +42,8 @@ _HINTS: Final = {
 }
 _CONFLICT: Final = 5  # tries when two conditional writes meet: S3 asks both to come again
 _READS: Final = 5  # tries when an answer breaks off in its body: boto3 tries again before the first byte only
+_CONNECT_SECONDS: Final = 10
+_ANSWER_SECONDS: Final = 60  # between two pieces of an answer
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 5 << 30  # of one PUT
 _BUCKET_IN_HOST: Final = "{bucket}."
@@ -60,8 +62,8 @@ class S3Store:
         self._endpoint_url, style = _split_endpoint(endpoint_url)
         self._config = Config(
             retries={"mode": "standard", "max_attempts": 5},
-            connect_timeout=10,
-            read_timeout=60,
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_ANSWER_SECONDS,
             s3={"addressing_style": style},
             # Content-MD5 instead: servers that know nothing newer check it, and ignore what they don't know
             request_checksum_calculation="when_required",
@@ -127,9 +129,11 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """See ``Store``."""
+        whole = self._prefix + check_prefix(prefix)
         with self._translated("list", prefix):
-            pages = self._pages("list_objects_v2", self._prefix + check_prefix(prefix))
-            keys = [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", [])]
+            found = [each["Key"] for page in self._pages("list_objects_v2", whole) for each in page.get("Contents", [])]
+        self._refuse_strangers(found, whole)
+        keys = [key.removeprefix(self._prefix) for key in found]
         yield from sorted(key for key in keys if not key.endswith("/"))  # web consoles make "folders" of such objects
 
     def delete(self, key: str) -> None:
@@ -142,6 +146,7 @@ class S3Store:
         whole = self._prefix + check_prefix(prefix)
         with self._translated("list", prefix):
             found = [*self._survey_objects(whole, now), *self._survey_uploads(whole, now)]
+        self._refuse_strangers([self._prefix + each.key for each in found], whole)
         yield from sorted(found, key=lambda each: (each.key, each.age))
 
     def erase(self, remains: Remains) -> None:
@@ -224,6 +229,13 @@ class S3Store:
                 if last:
                     raise
         raise AssertionError("the last try returns or raises")
+
+    def _refuse_strangers(self, keys: Sequence[str], whole: str) -> None:
+        """Raise ``StoreError`` for names that nobody asked for: what is listed may be removed, and a listing has no
+        checksum by which a bit that toppled in a name would show.
+        """
+        if not all(key.startswith(whole) for key in keys):
+            raise StoreError(f"the listing of {whole!r} in {self.url} holds other names; was it changed on the way?")
 
     def _pages(self, operation: str, prefix: str) -> Iterator[Mapping[str, Any]]:
         pages: Iterator[Mapping[str, Any]] = self._client.get_paginator(operation).paginate(

@@ -14,10 +14,12 @@ from tests.lab.rgw import Gateway
 from tests.prometheus.fixtures import prometheus
 from tests.prometheus.server import RealPrometheus
 from tests.store.places import use_credentials
+from tests.store.s3_proxy import S3Proxy, s3_proxy
 
 __all__ = ["gateway", "prometheus"]
 
 NewLife = Callable[[], Life]
+NewProxiedLife = Callable[[], tuple[Life, S3Proxy]]
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +78,22 @@ def new_bucket_life(first: Life, tmp_path: Path, buckets: Buckets) -> NewLife:
         return _copy(first, folder, buckets.stores(f"{tmp_path.name}-{folder.name}"))
 
     return begin
+
+
+@pytest.fixture
+def new_proxied_life(first: Life, tmp_path: Path, buckets: Buckets) -> Iterator[NewProxiedLife]:
+    """Begin a life whose commands reach the real S3 server through a proxy; its readers go past that."""
+    numbers = count()
+
+    with s3_proxy(buckets.public.endpoint_url) as proxy:
+
+        def begin() -> tuple[Life, S3Proxy]:
+            folder = tmp_path / f"life-{next(numbers)}"
+            stores = buckets.stores(f"{tmp_path.name}-{folder.name}", endpoint_url=proxy.endpoint_url)
+            proxy.numbers.clear()
+            return _copy(first, folder, stores), proxy
+
+        yield begin
 
 
 @pytest.fixture(params=["folder", "s3"])

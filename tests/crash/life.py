@@ -118,8 +118,8 @@ class Life:
         (self.folder / "opspub.yaml").write_text(yaml.safe_dump(sections | places))
         return self
 
-    def request(self, command: str, **options: Any) -> Request:  # noqa: ANN401 - of Request
-        """Return the call of a command as it comes next in this life."""
+    def request(self, command: str, *flags: str, **options: Any) -> Request:  # noqa: ANN401 - of Request
+        """Return the call of a command as it comes next in this life; ``flags`` stand before it."""
         start, end = self.planted.now - self.windows * self.width, self.planted.now
         arguments: Mapping[str, Sequence[str]] = {
             "snapshot": ("snapshot",),
@@ -129,7 +129,11 @@ class Life:
             "retract": ("retract", VERSION, "--reason", REASON, "--yes"),
         }
         given = {"clock": (self.planted.now.isoformat(),), "environment": self.stores.credentials, **options}
-        return Request(("--config", str(self.folder / "opspub.yaml"), *arguments[command], "--json"), **given)
+        return Request((*self.program(*flags), *arguments[command], "--json"), **given)
+
+    def program(self, *flags: str) -> tuple[str, ...]:
+        """Return what stands before every command."""
+        return ("--config", str(self.folder / "opspub.yaml"), *flags)
 
     def run(self, command: str, **options: Any) -> Ended:  # noqa: ANN401 - of Request
         """Run a command as it comes next in this life."""
@@ -187,12 +191,13 @@ class Life:
         assert release.verify().problems == ()
 
     def assert_only_what_counts(self) -> None:
-        """Assert that the private store holds nothing but its description, policies, commits, and what these name."""
+        """Assert that the private store holds every file that a commit names, and no other."""
         store = self.stores.open_staging()
         keys = set(store.list(""))
         commits = {key for key in keys if key.startswith("commits/")}
         named = {file["path"] for key in commits for file in json.loads(store.get(key) or b"")["files"]}
-        assert {key for key in keys if not key.startswith("policies/")} == commits | named | {"store.json"}
+        found = {key for key in keys if key.startswith(("data/", "probe/"))}
+        assert found == named, f"not named: {found - named}, missing: {named - found}"
 
     def count_commits(self) -> int:
         """Return how many windows of tables are committed."""

@@ -3,6 +3,8 @@
 import http.client
 import socket
 import struct
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from threading import Lock, Thread
 from typing import Final
 from urllib.parse import urlsplit
 
+HANG_SECONDS: Final = 1.0
 _DROPPED: Final = {"transfer-encoding", "connection"}
 
 
@@ -34,6 +37,9 @@ class S3Proxy:
     endpoint_url: str
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     """Each spoils one call of its method, in this order."""
+    choose: Callable[[str, int], Fault | None] = lambda method, number: None
+    """Says which fault hits a call, by its method and its number among those of the method, the first being 1."""
+    numbers: Counter[str] = field(default_factory=Counter)
     calls: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
@@ -41,6 +47,9 @@ class S3Proxy:
         """Count a call and return what shall happen to it."""
         with self.lock:
             self.calls.append(f"{method} {path}")
+            self.numbers[method] += 1
+            if fault := self.choose(method, self.numbers[method]):
+                return fault
             if self.faults and self.faults[0][0] == method:
                 return self.faults.pop(0)[1]
         return None
@@ -101,7 +110,9 @@ class Spoiler(BaseHTTPRequestHandler):
 
 
 def flipped(body: bytes) -> bytes:
-    """Return a body with one bit changed in its middle."""
+    """Return a body with one bit changed in its middle, if it has one."""
+    if not body:
+        return body
     at = len(body) // 2
     return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
 
@@ -120,6 +131,12 @@ def truncate(spoiler: Spoiler, answer: Answer) -> None:
 
 def lose(spoiler: Spoiler, _: Answer) -> None:
     """Let the server do what it was asked, and tell nobody."""
+    spoiler.break_off()
+
+
+def hang(spoiler: Spoiler, _: Answer) -> None:
+    """Let the server do what it was asked, and say nothing for longer than anybody waits."""
+    time.sleep(HANG_SECONDS)
     spoiler.break_off()
 
 
@@ -142,10 +159,15 @@ def refuse(status: int, code: str) -> Fault:
     return say
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that went away: many of them are meant to."""
+
+
 @contextmanager
 def s3_proxy(endpoint_url: str) -> Iterator[S3Proxy]:
     """Run a proxy in front of a server, on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Spoiler)
+    server = _Server(("127.0.0.1", 0), Spoiler)
     proxy = S3Proxy(f"http://127.0.0.1:{server.server_address[1]}")
     handler = type("BoundSpoiler", (Spoiler,), {"proxy": proxy, "upstream": urlsplit(endpoint_url).netloc})
     server.RequestHandlerClass = handler

@@ -1,0 +1,123 @@
+"""What speaks for a release beside it: who audited and approved which bytes, and when they became public.
+
+``SHA256SUMS`` beside these files names them and the manifest, so that a change in any of them shows. What comes later,
+the destruction of the key, is not in there.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import ValidationError
+
+from jobs.publish.built import Approval, AuditedRelease
+from jobs.release.layout import MANIFEST, SUMS, release_prefix
+from jobs.store import AccessRefused, Store, WholeStore, has_digest, hash_object
+from schemas.destruction import KeyAttestation
+from schemas.digest import canonical_json, readable_json
+
+LATER: Final = "key-destroyed.json"
+
+
+def attestations(version: str) -> str:
+    """Return what the keys of all attestations of a release begin with.
+
+    >>> attestations("2026.11.0")
+    'attestations/2026.11.0/'
+    """
+    return f"attestations/{version}/"
+
+
+def attest(public: Store, release: AuditedRelease, approvals: tuple[Approval, ...]) -> tuple[str, ...]:
+    """Publish, before there is a release, who looked at its bytes, and when; return the keys.
+
+    Does nothing once the sums are written: what comes after them would be named nowhere.
+    """
+    folder = attestations(release.manifest.release.version)
+    if public.get(folder + SUMS) is not None:
+        return ()
+    report = release.report
+    said = {f"{folder}audit-{report.audited:%Y%m%dT%H%M%SZ}.json": readable_json(report)}
+    said |= {f"{folder}approval-{approval.approver}.json": readable_json(approval) for approval in approvals}
+    for key, content in said.items():
+        public.put_new(key, content)
+    return tuple(said)
+
+
+def attest_published(public: WholeStore, version: str, manifest_sha256: str, *, ours: tuple[str, ...], at: str) -> None:
+    """Say when a release became public, and name everything that speaks for it; once, whoever is first."""
+    folder = attestations(version)
+    if public.get(folder + SUMS) is not None:
+        return
+    stamp = {"published": at, "manifest_sha256": manifest_sha256}
+    public.put_new(f"{folder}published.json", canonical_json(stamp) + b"\n")
+    hashes = {}
+    for key in public.list(folder):
+        if key not in (folder + SUMS, folder + LATER) and (sha256 := hash_object(public, key)):
+            hashes[key.removeprefix(folder)] = sha256
+    public.put_new(folder + SUMS, _render(version, manifest_sha256, hashes))
+    named = _parse(version, public.get(folder + SUMS) or b"") or {}
+    for key in ours:
+        if key.removeprefix(folder) not in named:  # another publisher was first, with an audit of its own
+            public.delete(key)
+
+
+def check_attestations(
+    public: WholeStore, version: str, manifest_sha256: str, listed: set[str] | None
+) -> Iterator[str]:
+    """Yield what is wrong with what speaks for a release; ``listed`` are the names there, where they can be listed."""
+    folder = attestations(version)
+    content = _get(public, folder + SUMS)
+    if content is None:
+        yield f"{folder}{SUMS}: is missing"
+        return
+    named = _parse(version, content)
+    if named is None or named.pop(_path_of_manifest(version), None) != manifest_sha256:
+        yield f"{folder}{SUMS}: does not name this manifest as it should"
+        return
+    for name, sha256 in named.items():
+        try:
+            same = has_digest(public, folder + name, sha256)
+        except AccessRefused:
+            same = None
+        if not same:
+            yield f"{folder}{name}: {'is missing' if same is None else 'has other bytes'}"
+    for name in sorted((listed or set()) - {*named, SUMS, LATER}):
+        yield f"{folder}{name}: is not in {SUMS}"
+    later = _get(public, folder + LATER)
+    if later is not None and not _is_destruction(later, version):
+        yield f"{folder}{LATER}: is not what a publisher writes"
+
+
+def _render(version: str, manifest_sha256: str, hashes: dict[str, str]) -> bytes:
+    listed = hashes | {_path_of_manifest(version): manifest_sha256}
+    return "".join(f"{listed[path]}  {path}\n" for path in sorted(listed)).encode()
+
+
+def _parse(version: str, content: bytes) -> dict[str, str] | None:
+    """Return the hashes that sums of this form hold, the manifest's included; ``None`` for any other bytes."""
+    lines = [line.partition("  ") for line in content.decode("utf-8", "replace").splitlines()]
+    named = {path: sha256 for sha256, _, path in lines}
+    others = {path: sha256 for path, sha256 in named.items() if path != _path_of_manifest(version)}
+    if any("/" in name for name in others):
+        return None
+    again = _render(version, named.get(_path_of_manifest(version), ""), others)
+    return named if again == content else None
+
+
+def _path_of_manifest(version: str) -> str:
+    return f"../../{release_prefix(version)}{MANIFEST}"
+
+
+def _is_destruction(content: bytes, version: str) -> bool:
+    try:
+        said = KeyAttestation.model_validate_json(content)
+    except ValidationError:
+        return False
+    return said.version == version and readable_json(said) == content
+
+
+def _get(public: WholeStore, key: str) -> bytes | None:
+    try:
+        return public.get(key)
+    except AccessRefused:  # a bucket that may not be listed says so of what is not there
+        return None
