@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from jobs.store import AccessRefused, WholeStore, has_digest, open_store
 from schemas.errors import StoreError, UsageError
 from schemas.manifest import Catalog, CatalogEntry, Manifest, ReleaseFile, Retraction
 
+_Model = TypeVar("_Model", Catalog, Manifest)
 Access = Literal["folder", "anybody", "credentials"]
 
 
@@ -70,15 +71,12 @@ def run_verify(
     prefix = release_prefix(version)
     present = _list(settings, prefix)
     listed, content = _get(public, CATALOG), _get(public, prefix + MANIFEST)
-    try:
-        catalog = Catalog.model_validate_json(listed or b"") if listed or content else None
-        entry = next((entry for entry in catalog.releases if entry.version == version), None) if catalog else None
-        _refuse_retracted(public, version, entry, present)
-        if content is None:
-            raise UsageError(f"{public.url} has no release {version}; 'opscommons list' shows what there is")
-        manifest = Manifest.model_validate_json(content)
-    except ValidationError as error:
-        raise StoreError(f"manifest or catalog of {public.url}: {error.error_count()} problems") from None
+    catalog = _parse(Catalog, CATALOG, listed or b"") if listed or content else None
+    entry = next((entry for entry in catalog.releases if entry.version == version), None) if catalog else None
+    _refuse_retracted(public, version, entry, present)
+    if content is None:
+        raise UsageError(f"{public.url} has no release {version}; 'opscommons list' shows what there is")
+    manifest = _parse(Manifest, prefix + MANIFEST, content)
     found = hashlib.sha256(content).hexdigest()
     problems = []
     if entry is None or entry.manifest_sha256 != found:
@@ -91,9 +89,11 @@ def run_verify(
             problems.append(f"{file.path}: {problem}")
     known = {file.path for file in manifest.files} | {MANIFEST, SUMS}
     problems += [f"{path}: is not in the manifest" for path in sorted((present or set()) - known)]
-    sums = (_get(public, prefix + SUMS) or b"").decode("utf-8", "replace").splitlines()
-    wanted = sorted([f"{file.sha256}  {file.path}" for file in manifest.files] + [f"{found}  {MANIFEST}"])
-    if sorted(sums) != wanted:
+    sums = _get(public, prefix + SUMS) or b""
+    hashes = {file.path: file.sha256 for file in manifest.files} | {MANIFEST: found}
+    if (entry is None or entry.manifest_sha256 != found) and f"{found}  {MANIFEST}\n".encode() not in sums:
+        problems.append(f"{MANIFEST}: is not the one that {CATALOG} and {SUMS} name")
+    if sums != "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)).encode():
         problems.append(f"{SUMS}: does not say what the manifest says")
     problems += check_attestations(public, version, found, _list(settings, attestations(version)))
     progress(len(manifest.files), len(manifest.files), "done")
@@ -168,6 +168,13 @@ def _refuse_retracted(public: WholeStore, version: str, entry: CatalogEntry | No
     when = f" on {tombstone.retracted:%F}" if tombstone else ""
     left = f"; {len(present)} of its objects are still there: run 'opspub retract {version}' again" if present else ""
     raise StoreError(f"release {version} was retracted{when}: {reason or 'no reason given'}{left}")
+
+
+def _parse(model: type[_Model], key: str, content: bytes) -> _Model:
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreError(f"{key} cannot be read, or is not there: {error.error_count()} problems") from None
 
 
 def _check(public: WholeStore, prefix: str, file: ReleaseFile, present: set[str] | None) -> str | None:

@@ -51,7 +51,7 @@ def small_disk(folder: Path, *, room: int) -> Iterator[Path]:
     used = 4096 + sum(4096 * (1 + (path.stat().st_size - 1) // 4096) for path in folder.rglob("*") if path.is_file())
     folder.rename(kept)
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={used + room},mode=755", "opscommons-test", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={used + room},mode=755", "opscommons-test", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         folder.rmdir()
         kept.rename(folder)

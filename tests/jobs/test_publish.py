@@ -37,7 +37,7 @@ def test_a_release_is_published_whole_with_what_speaks_for_it(tmp_path: Path) ->
     assert public_keys(tmp_path) == sorted(
         [PREFIX + path for path in (*CONTENTS, "manifest.json", "SHA256SUMS")]
         + [f"attestations/{VERSION}/audit-20261102T110000Z.json", f"attestations/{VERSION}/published.json"]
-        + ["catalog.json", "index.html"]
+        + [f"attestations/{VERSION}/SHA256SUMS", "catalog.json", "index.html"]
     )
     assert (first.written, second.written) == (len(CONTENTS) + 2, 0)
     assert first.latest == second.latest == VERSION
@@ -279,7 +279,7 @@ def test_a_file_that_is_cleaned_away_meanwhile_is_written_again(
     put_new = FolderStore.put_new
 
     def put_new_and_lose(self: FolderStore, key: str, content: bytes | Path, *, sha256: str | None = None) -> bool:
-        if key.endswith("SHA256SUMS"):
+        if key == PREFIX + "SHA256SUMS":
             self.delete(PREFIX + "README.md")
         return put_new(self, key, content, sha256=sha256)
 
