@@ -110,10 +110,21 @@ class QueryApi:
 
         It is asked for no span: samples that came out of order are left out of one, though they are there.
         """
-        names = self._connection.get_json("/api/v1/label/__name__/values")
+        return self.all_label_values("__name__")
+
+    def all_label_names(self) -> list[str]:
+        """Return the names of all labels that a Prometheus has."""
+        names = self._connection.get_json("/api/v1/labels")
         if not isinstance(names, list):
+            raise self.strange("labels")
+        return names
+
+    def all_label_values(self, label: str) -> frozenset[str]:
+        """Return every value that a label has, in any series."""
+        values = self._connection.get_json(f"/api/v1/label/{label}/values")
+        if not isinstance(values, list):
             raise self.strange("label values")
-        return frozenset(names)
+        return frozenset(values)
 
     def metric_types(self) -> dict[str, frozenset[str]]:
         """Return the types that the server's metadata gives each metric of its targets: those that they say now."""

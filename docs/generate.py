@@ -88,6 +88,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "privacy.attacks": "A report of attacks, as `make attack` writes it; the card and `privacy.json` print its "
     "figures, and "
     "what they were measured on.",
+    "privacy.word_list": "File of words that must be in no release, in any form: the organisation, its domains, its "
+    "people. One a line, `#` begins a remark. Others must not be able to read it.",
     "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",
     "public": "Public store of the releases, of the same two forms.",
     "work_dir": "Where windows are collected, in private folders that go away, and releases are built and kept.",

@@ -144,6 +144,7 @@ def release(
     context: typer.Context, version: Version, start: Start = None, end: End = None, as_json: Json = False
 ) -> None:
     """Build a release from committed snapshots and audit it."""
+    from jobs.release.audited import describe_scope
     from jobs.release.run import run_release
     from jobs.signals import told_to_stop
 
@@ -184,6 +185,7 @@ def release(
         + (f", told as {result.manifest.time} time" if result.manifest.time != "calendar" else "")
         + (f"; {result.missing} windows of it were not collected whole" if result.missing else ""),
         f"audit: clean, {result.report.files} files and {result.report.strings:,} strings looked at",
+        *describe_scope(result.report),
         f"it lies in {result.folder}",
     ]
     print_result(as_json, facts, lines)
@@ -196,7 +198,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Audit finished files; exit 0 only if nothing was found."""
-    from jobs.release.audited import audit_built, refuse_findings, run_audit
+    from jobs.release.audited import audit_built, describe_scope, refuse_findings, run_audit
 
     settings = settings_of(context)
     is_built = path.absolute().parent == settings.work_dir / "releases"
@@ -205,6 +207,7 @@ def audit(
     lines.append(
         f"{len(report.findings)} findings in {report.files} files, {report.rows:,} rows, {report.strings:,} strings"
     )
+    lines += describe_scope(report)
     print_result(as_json, report.model_dump(mode="json"), lines)
     refuse_findings(report)
 

@@ -131,6 +131,7 @@ class Privacy(_Section):
     k_anonymity: Annotated[int, Field(ge=2)] = 5
     attacks: Path | None = None
     time: TimeMode = "calendar"
+    word_list: Path | None = None
 
 
 class Release(_Section):
@@ -273,6 +274,7 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
                     "key_file": absolute(settings.privacy.key_file),
                     "policy": policy,
                     "attacks": absolute(settings.privacy.attacks),
+                    "word_list": absolute(settings.privacy.word_list),
                 }
             ),
             "staging": store(settings.staging),

@@ -14,12 +14,14 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
+from anonymize.audit.layout import read_footer, read_page_index
 from anonymize.audit.pages import read_chunk
 
 WRITER: Final = re.compile(r"parquet-cpp-arrow version \d+\.\d+\.\d+")
 """What the writing library says of itself in every file."""
 NUMBER_HEADERS: Final = "page headers of numbers"
 """What is longer than a number in the page headers of a column that holds numbers: there must be none."""
+TAIL: Final = "page index and footer"
 UNREADABLE: Final = "unreadable pages"
 """Its one string is in no grammar, so that it ends as a finding."""
 _NUMBER_BYTES: Final = 8
@@ -42,7 +44,8 @@ def read_channels(path: Path) -> Iterator[Channel]:
         yield Channel("column names", frozenset(file.schema_arrow.names))
     yield Channel("key-value metadata", frozenset(_metadata_strings(metadata)))
     yield Channel("created_by", frozenset({metadata.created_by}))
-    yield Channel("page index and footer", frozenset(_tail_strings(path, metadata)))
+    yield from _page_index(path, metadata)
+    yield Channel(TAIL, frozenset(_tail_strings(path, metadata)))
     yield from _statistics(metadata)
     for index in range(metadata.num_columns):
         yield from _pages(path, metadata, index)
@@ -91,6 +94,24 @@ def _metadata_strings(metadata: pq.FileMetaData) -> Iterator[str]:
                 yield base64.b64decode(raw, validate=True).decode("latin-1")
             except binascii.Error:
                 continue
+
+
+def _page_index(path: Path, metadata: pq.FileMetaData) -> Iterator[Channel]:
+    """Yield the least and greatest values of pages, which stand in clear behind all pages."""
+    texts = {
+        metadata.schema.column(index).path
+        for index in range(metadata.num_columns)
+        if metadata.schema.column(index).physical_type == "BYTE_ARRAY"
+    }
+    try:
+        for parts, values in read_page_index(path, read_footer(path)):
+            column = ".".join(parts)
+            if column in texts:
+                yield Channel("page index", _texts(values - {b""}), column)  # of a page of nulls
+            elif long := _texts(raw for raw in values if len(raw) > _NUMBER_BYTES):
+                yield Channel(NUMBER_HEADERS, long)
+    except (ValueError, KeyError):  # what cannot be read may hold anything
+        yield Channel(UNREADABLE, frozenset({UNREADABLE}))
 
 
 def _statistics(metadata: pq.FileMetaData) -> Iterator[Channel]:

@@ -10,6 +10,8 @@ from schemas.policy import OTHER, SERIES_DOMAIN, SOURCE_DOMAIN, TOKEN_BODY, Poli
 from schemas.table import LabelColumn, TableSchema
 
 NUMBER_TEXT: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?Inf|NaN", re.ASCII)
+TOKEN_IN_TEXT: Final = re.compile(rf"(?<![A-Za-z0-9_:])[a-z]{{1,8}}_{TOKEN_BODY}(?![A-Za-z0-9_:])")
+"""A token that stands by itself: names of metrics may have one in the middle by chance."""
 ANY_TOKEN: Final = re.compile(rf"[a-z]{{1,8}}_(?P<body>{TOKEN_BODY})")
 
 

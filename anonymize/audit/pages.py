@@ -38,7 +38,7 @@ def read_chunk(content: memoryview, codec: str, *, is_text: bool) -> ChunkString
     headers: list[bytes] = []
     coded, at = True, 0
     while at < len(content):
-        thrift = _Compact(content, at)
+        thrift = Compact(content, at)
         header = thrift.read_struct()
         headers += thrift.binaries
         kind, plain_size, size = (_number(header.get(number)) for number in (1, 2, 3))
@@ -86,8 +86,8 @@ def _number(value: Any) -> int:  # noqa: ANN401 - whatever a header holds
     return value
 
 
-class _Compact:
-    """Reads one struct of Thrift's compact protocol, and keeps every binary that it passes."""
+class Compact:
+    """Reads structs of Thrift's compact protocol, and keeps every binary that it passes."""
 
     def __init__(self, content: memoryview, at: int) -> None:
         self._content = content
@@ -117,9 +117,20 @@ class _Compact:
         if kind == 8:
             self.binaries.append(self._take(self._varint()))
             return self.binaries[-1]
+        if kind == 9:
+            return self._list(depth)
         if kind == 12:
             return self.read_struct(depth + 1)
         raise ValueError("a page header with a field of an unknown kind")
+
+    def _list(self, depth: int) -> list[Any]:
+        head = self._byte()
+        count = head >> 4 if head >> 4 < 15 else self._varint()
+        if count > len(self._content) - self.at:
+            raise ValueError("a list that is longer than what is there")
+        if head & 15 in (1, 2):  # truth values of a list take a byte each
+            return [self._byte() == 1 for _ in range(count)]
+        return [self._value(head & 15, depth) for _ in range(count)]
 
     def _byte(self) -> int:
         at = self.at

@@ -67,7 +67,7 @@ def run_release(
     write_hidden(built.folder, built.hidden)
     write_span(built.folder, built.manifest, built.span)
     refuse_overlap(RealSpan.of(built.manifest, built.span), published.values())
-    report = audit_built(settings, built.folder, now=clock())
+    report = audit_built(settings, built.folder, now=clock(), commits=built.commits)
     refuse_findings(report)
     return ReleaseResult(
         built.folder,

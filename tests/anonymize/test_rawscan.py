@@ -1,6 +1,7 @@
 """The search for raw values finds them in every channel of a finished file."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,28 @@ def test_a_raw_value_is_found_in_every_channel(leak: Callable[[Path], None], tmp
 
     assert any("raw-value" in finding for finding in found)
     assert RAW not in "".join(found)
+
+
+HIDDEN = {
+    "upper case": RAW.upper(),
+    "hexadecimal": RAW.encode().hex(),
+    "base64 in something longer": base64.b64encode(f"x{RAW}!".encode()).decode(),
+    "URL-encoded": RAW.replace("-", "%2D"),
+    "SHA-256": hashlib.sha256(RAW.encode()).hexdigest(),
+    "first characters of its MD5": hashlib.md5(RAW.encode()).hexdigest()[:12],  # noqa: S324 - what leaks are made of
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_a_raw_value_is_found_in_another_form(text: str, tmp_path: Path) -> None:
+    """A digest without a key is no pseudonym: whoever guesses the name knows it."""
+    path = tmp_path / "run-0.parquet"
+    pq.write_table(rows(namespace=[text, f"ns_{TOKEN}"]), path, store_schema=False)
+
+    found = scan(path)
+
+    assert any("raw-value-encoded" in finding for finding in found)
+    assert text not in "".join(found)
 
 
 @pytest.mark.parametrize("column", ["namespace", "value"])

@@ -89,6 +89,7 @@ def write_audited(
         files=len(contents) + 2,
         rows=7,
         strings=5,
+        inputs="checked",
         findings=findings,
     )
     write_report(folder, report)
