@@ -20,7 +20,8 @@ _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 """Names in the DNS know no case of ASCII letters; other letters would be made one that are two."""
 _PORT = re.compile(r"(?P<host>[^:]*):[0-9]{1,5}")
 _BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?::[0-9]{1,5})?")
-_REPLICA_SET_HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{6,10}\Z")  # the alphabet of Kubernetes' hashes
+_REPLICA_SET_HASH = re.compile(r"-[4-9bcdf]{6,10}\Z")
+"""A number of up to ten digits, each in the place of one letter: Kubernetes' SafeEncodeString knows these ten."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 from demo.cluster.span import DAY, STEP, Floats, Ints
 
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes leaves out vowels and look-alikes
+_TEMPLATE_LETTERS = "456789bcdf"  # what Kubernetes writes for the ten digits of a hash
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -63,6 +64,11 @@ def rhythm(times: Ints, *, peak_hour: float) -> Floats:
 def draw_suffix(source: random.Random, length: int = 5) -> str:
     """Return a random suffix as Kubernetes gives pods."""
     return "".join(source.choices(_SUFFIX_LETTERS, k=length))
+
+
+def draw_template_hash(source: random.Random) -> str:
+    """Return what a Deployment puts behind the name of its ReplicaSet."""
+    return "".join(source.choices(_TEMPLATE_LETTERS, k=10))
 
 
 def draw_hex(source: random.Random, length: int) -> str:

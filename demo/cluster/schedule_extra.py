@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from demo.cluster.names import RAY_TEAM, REGISTRY, SERVER_TEAMS, STREAM_TEAM, build_names
 from demo.cluster.nodes import Node
-from demo.cluster.noise import derive_key, draw_hex, draw_suffix, seed_random
+from demo.cluster.noise import derive_key, draw_suffix, draw_template_hash, seed_random
 from demo.cluster.pods import GIB, MIB, Kind, Owner, Pod, Resources, make_pod
 from demo.cluster.schedule_platform import pick_worker
 from demo.cluster.span import DAY, HOUR, STEP, Span
@@ -84,7 +84,7 @@ def _make(seed: int, what: _Deployment, node: Node, created: int, gone: int) -> 
     key = (seed, "extra", what.part, created)
     source = seed_random(*key, "name")
     replica_set = what.owner_kind == "ReplicaSet"
-    owner = f"{what.stem}-{draw_hex(source, 9)}" if replica_set else what.stem
+    owner = f"{what.stem}-{draw_template_hash(source)}" if replica_set else what.stem
     stem = owner if replica_set else f"{what.stem}-{what.part}"
     return make_pod(
         key,

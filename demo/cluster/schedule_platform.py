@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from demo.cluster.names import REGISTRY, build_names
 from demo.cluster.nodes import Life, Node, build_nodes, find_lives
-from demo.cluster.noise import draw_hex, draw_suffix, seed_random
+from demo.cluster.noise import draw_suffix, draw_template_hash, seed_random
 from demo.cluster.pods import GIB, MIB, Kind, Owner, Pod, Resources, make_pod
 from demo.cluster.span import MINUTE, STEP, Span
 
@@ -36,7 +36,7 @@ def plan_platform_pods(seed: int, span: Span) -> Iterator[Pod]:
         for life in find_lives(seed, node, span.start, span.end):
             key = (seed, "platform", deployment, life.start)
             source = seed_random(*key, "name")
-            replica_set = f"{deployment}-{draw_hex(source, 9)}"
+            replica_set = f"{deployment}-{draw_template_hash(source)}"
             is_hub = not namespace
             yield make_pod(
                 key,
@@ -94,7 +94,7 @@ def plan_serving_pods(seed: int, span: Span) -> Iterator[Pod]:
         for life in find_lives(seed, node, span.start, span.end):
             key = (seed, "serving", number, life.start)
             source = seed_random(*key, "name")
-            replica_set = f"{service}-predictor-{draw_hex(source, 9)}"
+            replica_set = f"{service}-predictor-{draw_template_hash(source)}"
             yield make_pod(
                 key,
                 namespace=namespace,

@@ -11,7 +11,7 @@ from random import Random
 
 from demo.cluster.names import REGISTRY, build_names
 from demo.cluster.nodes import REPAIR_PERIOD, Node, find_departures
-from demo.cluster.noise import derive_key, draw_hex, draw_suffix, seed_random
+from demo.cluster.noise import derive_key, draw_hex, draw_suffix, draw_template_hash, seed_random
 from demo.cluster.pods import GIB, MIB, Outcome, Owner, Pod, Resources, make_pod
 from demo.cluster.schedule_platform import pick_worker
 from demo.cluster.span import DAY, HOUR, MINUTE, STEP, Span
@@ -161,7 +161,7 @@ def _deploy(
 ) -> Pod:
     source = seed_random(seed, "deploy", part, turn)
     stem = f"{team.split('-')[0]}-{part}"
-    replica_set = f"{stem}-{draw_hex(source, 9)}"
+    replica_set = f"{stem}-{draw_template_hash(source)}"
     return make_pod(
         (seed, "deploy", part, turn),
         namespace=team,

@@ -231,8 +231,9 @@ def test_a_frame_shows_no_name() -> None:
     [
         ("web-6d4cf56db6", "ReplicaSet", "web"),
         ("web-7f9c", "ReplicaSet", "web-7f9c"),  # too short for a hash
-        ("web-5bcdfghjkl9", "ReplicaSet", "web-5bcdfghjkl9"),  # too long
+        ("web-5bcdf6789bc", "ReplicaSet", "web-5bcdf6789bc"),  # too long
         ("web-frontend", "ReplicaSet", "web-frontend"),  # the alphabet of the hash has no vowels
+        ("web-vnxqpz", "ReplicaSet", "web-vnxqpz"),  # nor most consonants: another name than web
         ("a-b-c-6d4cf56db6", "ReplicaSet", "a-b-c"),
         ("web-6d4cf56db6", "StatefulSet", "web-6d4cf56db6"),
         ("web-6d4cf56db6", "Job", "web-6d4cf56db6"),

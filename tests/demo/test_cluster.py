@@ -28,7 +28,7 @@ ALWAYS_THERE = {
     "vllm:num_requests_running", "nv_inference_count", "request_predict_seconds_count",
     "model_infer_request_success_total",
 }  # fmt: skip
-NOT_SIMULATED = {"gpu_amd"}
+NOT_SIMULATED = {"gpu_amd", "workload"}  # nobody has AMD GPUs; workloads are told by the publisher
 # columns that nothing in the simulation fills, by table or metric
 NEVER_SAID = {
     "gpu": {"mig_profile", "mig_instance"},  # no GPU is cut

@@ -15,7 +15,7 @@ from typing import Final
 from schemas.policy import OTHER
 from schemas.registry import read_policy
 
-_HASH_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+_HASH_LETTERS: Final = "456789bcdf"
 _DNS: Final = string.ascii_lowercase + string.digits
 _ALPHABETS: Final = (
     _DNS + "-",
