@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help install demo demo-stop test test-full check format bench bench-release scale attack lock proto clean
+.PHONY: help install demo demo-s3 demo-stop test test-full check format bench bench-release scale attack lock proto clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ $(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 
 demo: install ## Run the main job end to end: collect, release, publish, load; says where to look
 	@$(BIN)/python -m demo.run
+
+demo-s3: install ## The demo's simulated cluster into a real S3 server (Ceph, installed with apt) that it starts
+	@$(BIN)/python -m demo.s3
 
 demo-stop: ## Stop the demo's Prometheus and node_exporter
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m demo.source down; fi
