@@ -55,8 +55,8 @@ def test_a_command_that_does_not_exist_is_noticed(command: str, told: str) -> No
 
 @each_page
 def test_every_make_target_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(re.findall(r"(?:^|\s)make ([a-z-]+)", shell_of(page), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|\s)make ([a-z0-9-]+)", shell_of(page), re.MULTILINE))
 
     assert named <= targets
 
