@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
             find_programs(ROOT / ".demo", environment=dict(os.environ))  # noqa: TID251 - where the programs are
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file, and the whole of the demo's folder, to one process; the longest goes first."""
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anonymize.audit.findings import Finding
+from anonymize.audit.order import name_series, read_groups
 from schemas.manifest import Manifest, ReleaseFile
 from schemas.table import Metric, TableSchema
 
@@ -49,27 +50,50 @@ def check_instants(folder: Path, manifest: Manifest, tables: Mapping[str, TableS
         yield from _check_text(folder / "manifest.json", "manifest.json", manifest)
 
 
-def find_instants(metric: Metric, series: npt.NDArray[np.int64], values: _Values) -> int:
-    """Return how many of a file's values look like an instant; ``series`` says by number whose each is.
+class InstantSearch:
+    """Takes the values of one metric's file, part by part, and says how many look like an instant.
 
     A gauge in a unit of time is judged value by value: no age or duration is as long. Of other metrics every value must
     look so, none may move, and there must be several series: a count may be as large by chance.
 
     >>> seconds = Metric(name="a", type="gauge", unit="seconds", exporter="e", meaning="Some seconds.")
-    >>> find_instants(seconds, np.zeros(2, np.int64), np.array([1.79e9, 86400.0]))
+    >>> search = InstantSearch(seconds)
+    >>> search.add(np.zeros(2, np.int64), np.array([1.79e9, 86400.0]))
+    >>> search.found
     1
     """
-    if metric.unit not in _SCALES and metric.unit not in _COUNTS:
-        return 0
-    alike = _look_alike(values, _SCALES.get(metric.unit, 1))
-    if metric.unit in _SCALES and metric.type == "gauge":
-        return int(np.count_nonzero(alike))
-    told = np.isfinite(values) & (values != 0)
-    moves = (np.diff(series) == 0) & (np.diff(values) != 0)
-    many = len(np.unique(series[told])) >= _LEAST_SERIES
-    if metric.value == "exact" and many and not moves.any() and bool((alike | ~told).all()):
-        return int(np.count_nonzero(alike))
-    return 0
+
+    def __init__(self, metric: Metric) -> None:
+        self.wanted = metric.unit in _SCALES or metric.unit in _COUNTS
+        """Whether the metric's unit could be that of an instant at all."""
+        self._scale = _SCALES.get(metric.unit, 1)
+        self._by_value = metric.unit in _SCALES and metric.type == "gauge"
+        self._alike = 0
+        self._stands = metric.value == "exact"
+        self._series: set[int] = set()
+        self._last: tuple[int, float] | None = None
+
+    @property
+    def found(self) -> int:
+        """How many values look like an instant and can be nothing else."""
+        still = self._by_value or (self._stands and len(self._series) >= _LEAST_SERIES)
+        return self._alike if self.wanted and still else 0
+
+    def add(self, series: npt.NDArray[np.int64], values: _Values) -> None:
+        """Take the next rows; ``series`` says by number whose each is."""
+        if not len(values):
+            return
+        alike = _look_alike(values, self._scale)
+        self._alike += int(np.count_nonzero(alike))
+        if self._by_value or not self._stands:
+            return
+        told = np.isfinite(values) & (values != 0)
+        if len(self._series) < _LEAST_SERIES:
+            self._series.update(np.unique(series[told])[:_LEAST_SERIES].tolist())
+        moves = (np.diff(series) == 0) & (np.diff(values) != 0)
+        goes_on = self._last is not None and self._last[0] == series[0] and self._last[1] != values[0]
+        self._stands = bool(not goes_on and not moves.any() and (alike | ~told).all())
+        self._last = int(series[-1]), float(values[-1])
 
 
 def _look_alike(values: _Values, unit: int) -> npt.NDArray[np.bool_]:
@@ -103,13 +127,11 @@ def _check_file(
 
 
 def _count_instants(metric: Metric, path: Path) -> int:
-    if metric.unit not in _SCALES and metric.unit not in _COUNTS:
-        return 0
-    rows = pq.read_table(path, columns=["series_id", "value"], partitioning=None)
-    series: Any = rows.column("series_id").combine_chunks().dictionary_encode().indices
-    values: Any = rows.column("value")
-    values = values.fill_null(0.0)
-    return find_instants(metric, series.to_numpy().astype(np.int64), values.to_numpy())
+    search = InstantSearch(metric)
+    for rows in read_groups(path, ("series_id", "value")) if search.wanted else ():
+        values: Any = rows.column("value").combine_chunks()
+        search.add(name_series(rows), values.fill_null(0.0).to_numpy())
+    return search.found
 
 
 def _check_times(file: ReleaseFile, times: npt.NDArray[np.int64], manifest: Manifest) -> Iterator[Finding]:

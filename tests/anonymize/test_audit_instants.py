@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anonymize.audit.instants import check_instants, find_instants
+from anonymize.audit.instants import InstantSearch, check_instants
 from schemas.manifest import Manifest, ReleaseFile, ReleaseInfo, Totals
 from schemas.registry import find_table, shipped_tables
 from schemas.table import Metric
@@ -26,6 +26,16 @@ INSTANTS = re.compile(
 )
 """Names by which exporters call an instant."""
 DURATIONS = re.compile(r"(_bucket|_sum|_count|_total)$")
+
+
+def find_instants(metric: Metric, series: Any, values: Any) -> int:  # noqa: ANN401 - arrays
+    """Return what is found when rows come one by one, which is what they give in one piece."""
+    whole, single = InstantSearch(metric), InstantSearch(metric)
+    whole.add(series, values)
+    for at in range(len(values)):
+        single.add(series[at : at + 1], values[at : at + 1])
+    assert single.found == whole.found
+    return whole.found
 
 
 def a_metric(kind: str = "gauge", unit: str = "seconds", **fields: Any) -> Metric:  # noqa: ANN401 - any field
