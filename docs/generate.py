@@ -88,6 +88,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "privacy.attacks": "A report of attacks, as `make attack` writes it; the card and `privacy.json` print its "
     "figures, and "
     "what they were measured on.",
+    "privacy.tier": "What releases hold: `series`; or `aggregate`, sums over at least `k_anonymity` pods or machines "
+    "for each namespace and kind of workload, and no series: [privacy.md](privacy.md#aggregates).",
     "privacy.word_list": "File of words that must be in no release, in any form: the organisation, its domains, its "
     "people. One a line, `#` begins a remark. Others must not be able to read it.",
     "staging": "Private store of the snapshots: `file:<folder>` or `s3://<bucket>/<prefix>`.",

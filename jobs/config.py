@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.aggregate import Tier
 from schemas.errors import UsageError
 from schemas.timeline import TimeMode
 from schemas.windows import format_duration, parse_duration
@@ -131,6 +132,7 @@ class Privacy(_Section):
     k_anonymity: Annotated[int, Field(ge=2)] = 5
     attacks: Path | None = None
     time: TimeMode = "calendar"
+    tier: Tier = "series"
     word_list: Path | None = None
 
 

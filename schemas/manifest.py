@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.aggregate import Tier
 from schemas.timeline import TimeMode
 
 MANIFEST_FORMAT = "1.0"
@@ -21,7 +22,7 @@ class _Strict(BaseModel):
 class ReleaseFile(_Strict):
     """One file of a release. ``path`` is relative to the release, as it stands in a URL before URL-encoding.
 
-    Roles so far: data, native, series, coverage, quality, privacy, schema, card, citation, license. Readers pass over
+    Roles so far: data, native, aggregate, series, coverage, quality, privacy, schema, card, citation, license. Readers pass over
     roles that they don't know.
     """
 
@@ -81,6 +82,8 @@ class Manifest(_Strict):
     step_ms: int
     time: TimeMode = "calendar"
     """In which time every instant of the release is told, ``created`` among them."""
+    tier: Tier = "series"
+    """Whether it holds series, or sums over groups and no series."""
     sources: tuple[str, ...]
     key_id: str
     policy: str

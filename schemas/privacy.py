@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.aggregate import Tier
 from schemas.attacks import AttackReport
 from schemas.timeline import TimeMode
 
@@ -94,6 +95,8 @@ class PrivacyStatement(_Part):
     policy_digest: str
     tokens: Tokens
     time: TimeMode
+    tier: Tier = "series"
+    """Whether the release holds series, or sums over groups of at least ``small_groups.k`` entities and no series."""
     step_ms: Count
     small_groups: SmallGroups
     dropped: Dropped

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from anonymize.audit.findings import Finding
 from anonymize.audit.subject import MANIFEST, ROWS, SUMS, Subject
+from schemas.aggregate import AGGREGATE
 from schemas.manifest import ReleaseFile
 
 _PATHS: Final = {
@@ -22,6 +23,7 @@ _PATHS: Final = {
     "schema": r"schemas/[a-z][a-z0-9_]*\.json",
     "series": r"series/[a-z][a-z0-9_]*\.parquet",
     "native": r"data/[a-z][a-z0-9_]*_nh/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-\d+\.parquet",
+    "aggregate": r"aggregates/[a-z][a-z0-9_]*/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-0\.parquet",
     "data": r"data/[a-z][a-z0-9_]*/metric=[A-Za-z0-9_%]+/date=\d{4}-\d\d-\d\d/part-\d+\.parquet",
 }
 
@@ -82,8 +84,9 @@ def _check_file(subject: Subject, file: ReleaseFile) -> Iterator[Finding]:
 
 
 def _says_what_it_holds(file: ReleaseFile) -> bool:
-    if file.role in ROWS:
-        place = f"data/{file.table}/metric={quote(file.metric or '', safe='')}/date={file.date}/"
+    if file.role in ROWS or file.role == AGGREGATE:
+        root = "aggregates" if file.role == AGGREGATE else "data"
+        place = f"{root}/{file.table}/metric={quote(file.metric or '', safe='')}/date={file.date}/"
         return re.fullmatch(re.escape(place) + r"part-\d+\.parquet", file.path) is not None
     if (file.metric, file.date) != (None, None):
         return False

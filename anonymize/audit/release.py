@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 from pydantic import ValidationError
 
+from anonymize.audit.aggregates import check_aggregates, check_tier
 from anonymize.audit.columns import check_columns
 from anonymize.audit.findings import Finding
 from anonymize.audit.instants import check_instants
@@ -37,6 +38,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_columns,
     check_rows,
     check_groups,
+    check_tier,
+    check_aggregates,
     check_times,
     check_texts,
     check_words,  # the last: it searches what the others have put aside

@@ -52,7 +52,7 @@ def check_groups(subject: Subject) -> Iterator[Finding]:
 def _check_file(subject: Subject, file: ReleaseFile, path: Path) -> Iterator[Finding]:
     schema, _ = subject.tables[parent_table(file) or ""]
     values = VALUE_COLUMNS if file.role == "native" else {"value"}
-    order, times = RowOrder((*schema.sort_key, "series_id")), _Times(subject.manifest)
+    order, times = RowOrder((*schema.sort_key, "series_id")), Times(subject.manifest)
     for rows in read_groups(path, [name for name in pq.read_schema(path).names if name not in values]):
         subject.rows += rows.num_rows
         times.add(to_ms(rows))
@@ -82,7 +82,7 @@ def _check_values(file: ReleaseFile, path: Path, schema: TableSchema) -> Counter
     return found
 
 
-class _Times:
+class Times:
     """What the timestamps of a file are: on the grid, in the span, of one day."""
 
     def __init__(self, manifest: Manifest) -> None:

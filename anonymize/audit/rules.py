@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, token_pattern
 from anonymize.audit.subject import MANIFEST, ROWS, Subject, parent_table
+from schemas.aggregate import AGGREGATE
 from schemas.digest import digest, readable_json
 from schemas.policy import SOURCE_DOMAIN
 
@@ -49,13 +50,13 @@ def _check_sums(subject: Subject) -> Iterator[Finding]:
     """Yield where totals are not the sums of what is listed: a number may carry a message, too."""
     manifest = subject.manifest
     listed = manifest.files
-    data = [file for file in listed if file.role in ROWS]
+    data = [file for file in listed if file.role in ROWS or file.role == AGGREGATE]
     found = (len(listed), sum(file.bytes for file in listed), sum(file.bytes for file in data))
     if found != (manifest.totals.files, manifest.totals.bytes, manifest.totals.data_bytes):
         yield Finding(f"{MANIFEST}: totals", "sums-differ")
     rows: Counter[str] = Counter()
     for file in data:
-        rows[parent_table(file) or ""] += (file.rows or 0) if file.role == "data" else 0
+        rows[parent_table(file) or ""] += (file.rows or 0) if file.role != "native" else 0
     if sum(file.rows or 0 for file in data) != manifest.totals.rows:
         yield Finding(f"{MANIFEST}: totals", "rows-differ")
     if +rows != +Counter({entry.table: entry.rows for entry in manifest.tables}):

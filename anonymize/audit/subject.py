@@ -16,12 +16,13 @@ import pyarrow as pa
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import Grammar, TableGrammar, build_grammar, token_pattern
 from anonymize.audit.tokens import TokenSet
+from schemas.aggregate import AGGREGATE, KIND, KIND_VOCABULARIES, NAMESPACE, aggregate_schema
 from schemas.arrow import COVERAGE_SCHEMA, data_schema, series_schema
 from schemas.coverage import REASONS
 from schemas.digest import digest
 from schemas.manifest import Manifest, ReleaseFile
 from schemas.native import native_schema
-from schemas.policy import SOURCE_DOMAIN, Policy
+from schemas.policy import OTHER, SOURCE_DOMAIN, Policy
 from schemas.table import NATIVE_SUFFIX, TableSchema
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 ROWS: Final = frozenset({"data", "native"})
 """Roles of files that hold rows of series."""
+SERIES: Final = ROWS | {"series"}
+"""Roles of files that an aggregate release must not have."""
 
 
 @dataclass
@@ -88,9 +91,22 @@ class Subject:
         if found is None:
             return None, {}
         schema, grammar = found
+        if file.role == AGGREGATE:
+            return aggregate_schema(schema), {**grammar.columns, **self._group_grammar}
         paths = frozenset(each.path for each in self.manifest.files if each.role == "data")
         make = {"data": data_schema, "native": native_schema}.get(file.role, series_schema)
         return make(schema), {**grammar.columns, "path": Grammar(words=paths)}
+
+    @cached_property
+    def _group_grammar(self) -> dict[str, Grammar]:
+        """The names of groups: in an aggregate release no token but those of namespaces may stand."""
+        domain, lists = self.policy.domains["namespace"], self.policy.vocabularies
+        public = lists[domain.public].members.values() if domain.public else ()
+        kinds = {word for name in KIND_VOCABULARIES if name in lists for word in lists[name].members.values()}
+        return {
+            NAMESPACE: Grammar(words=frozenset(public) | {OTHER}, pattern=token_pattern(domain.prefix)),
+            KIND: Grammar(words=frozenset(kinds) | {OTHER}),
+        }
 
     @cached_property
     def _coverage_grammar(self) -> dict[str, Grammar]:

@@ -13,6 +13,7 @@ from jobs.config import Settings
 from jobs.kept import read_destructions, read_expired, read_suppressions, windows_given_up
 from jobs.parquet import write_table
 from jobs.registry import registry_of
+from jobs.release.aggregate import SumRules, write_aggregates
 from jobs.release.attacked import read_attacks
 from jobs.release.card import render_card
 from jobs.release.citation import render_citation, render_license
@@ -20,6 +21,7 @@ from jobs.release.coverage import cover_release, mark_suppressed
 from jobs.release.describe import build_facts, render_quality
 from jobs.release.facts import ReleaseFacts
 from jobs.release.groups import Suppression, choose_suppression
+from jobs.release.kinds import KindTeller
 from jobs.release.layout import (
     CARD,
     CITATION,
@@ -38,6 +40,7 @@ from jobs.release.timeline import Timeline, choose_timeline
 from jobs.snapshot.commits import check_description, commit_key, read_commits, wanted_description
 from jobs.snapshot.run import choose_tables
 from jobs.store import Store, open_store
+from schemas.aggregate import AGGREGATE
 from schemas.commit import CommitRecord
 from schemas.digest import digest, readable_json
 from schemas.errors import PrivacyError, UsageError
@@ -208,17 +211,24 @@ def _build(
 ) -> tuple[Manifest, ReleaseFacts]:
     """Write all files of a release; ``commits`` are told in its own time already."""
     span = timeline.move(real)
+    write: Callable[..., WrittenTable] = partial(write_release_table, shift_ms=timeline.by_ms)
+    if settings.privacy.tier == AGGREGATE:
+        rules = SumRules(
+            KindTeller(commits, schemas, suppression, store=store, cache=cache),
+            k=settings.privacy.k_anonymity,
+            step_ms=span_ms(settings.collection.step),
+            shift_ms=timeline.by_ms,
+        )
+        write = partial(write_aggregates, rules=rules)
     written = []
     for done, (name, schema) in enumerate(sorted(schemas.items())):
         progress(done, len(schemas), f"table {name}")
         own = [record for record in commits if record.table == name]
         hide = partial(suppression.hide, schema=schema)
-        written.append(
-            write_release_table(schema, own, store=store, cache=cache, root=root, hide=hide, shift_ms=timeline.by_ms)
-        )
+        written.append(write(schema, own, store=store, cache=cache, root=root, hide=hide))
     progress(len(schemas), len(schemas), "describing")
     if not any(table.rows or table.native_rows for table in written):
-        raise UsageError(f"the snapshots in {real} hold no rows; there is nothing to release")
+        raise UsageError(f"the snapshots in {real} hold no rows that may be shown; there is nothing to release")
     width = settings.collection.window
     configured = {schema.table: schema for schema in choose_tables(settings)}  # a table never collected is a gap, too
     ordered = [schema for _, schema in sorted({**configured, **schemas}.items())]
@@ -236,6 +246,7 @@ def _build(
         step_ms=span_ms(settings.collection.step),
         window_ms=span_ms(width),
         time=timeline.mode,
+        tier=settings.privacy.tier,
         k=settings.privacy.k_anonymity,
         suppressed=suppression.columns,
         key_destroyed=any(record.key_id == commits[0].key_id for record in read_destructions(store)),
@@ -289,6 +300,7 @@ def _manifest(
         end=span.end,
         step_ms=span_ms(settings.collection.step),
         time=time,
+        tier=settings.privacy.tier,
         sources=tuple(sorted({record.source_token for record in commits})),
         key_id=newest.key_id,
         policy=newest.policy,
@@ -307,7 +319,7 @@ def _manifest(
         totals=Totals(
             files=len(files),
             bytes=sum(file.bytes for file in files),
-            data_bytes=sum(file.bytes for file in files if file.role in ("data", "native")),
+            data_bytes=sum(file.bytes for file in files if file.role in ("data", "native", AGGREGATE)),
             rows=sum(table.rows + table.native_rows for table in tables),
             series=sum(table.all_series for table in tables),
         ),

@@ -9,6 +9,7 @@ from jobs.release.coverage import CoverageRow, ReleaseCoverage
 from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable
+from schemas.aggregate import AGGREGATE, Tier
 from schemas.attacks import AttackReport
 from schemas.commit import CommitRecord, MetricCoverage
 from schemas.digest import digest
@@ -31,6 +32,7 @@ def build_facts(
     step_ms: int,
     window_ms: int,
     time: TimeMode,
+    tier: Tier,
     k: int,
     suppressed: tuple[tuple[str, str], ...],
     key_destroyed: bool,
@@ -45,6 +47,7 @@ def build_facts(
         start=span.start,
         end=span.end,
         time=time,
+        tier=tier,
         step_ms=step_ms,
         lookback_ms=newest.read.lookback_ms,
         window_ms=window_ms,
@@ -96,7 +99,7 @@ def _table_facts(
         schema_digest=digest(table.schema),
         rows=table.rows + table.native_rows,
         series=table.all_series,
-        data_bytes=sum(file.bytes for file in table.files if file.role in ("data", "native")),
+        data_bytes=sum(file.bytes for file in table.files if file.role in ("data", "native", AGGREGATE)),
         metrics=tuple(_metric_facts(metric, table, own, hours[metric.name]) for metric in table.schema.metrics),
         entities=dict(sorted(table.entities.items())),
         dropped_labels=tuple(sorted(dropped)),

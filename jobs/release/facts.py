@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from schemas.aggregate import Tier
 from schemas.attacks import AttackReport
 from schemas.drift import TypeCheck
 from schemas.manifest import Provenance, ReleaseInfo
@@ -100,6 +101,7 @@ class ReleaseFacts:
     start: datetime
     end: datetime
     time: TimeMode
+    tier: Tier
     step_ms: int
     lookback_ms: int
     window_ms: int

@@ -40,6 +40,15 @@ def data_path(table: str, metric: str, day: date, part: int) -> str:
     return f"data/{table}/metric={quote(metric, safe='')}/date={day:%Y-%m-%d}/part-{part}.parquet"
 
 
+def aggregate_path(table: str, metric: str, day: date) -> str:
+    """Return the path of the sums of a metric and day.
+
+    >>> aggregate_path("node", "node_load1", date(2026, 11, 1))
+    'aggregates/node/metric=node_load1/date=2026-11-01/part-0.parquet'
+    """
+    return data_path(table, metric, day, 0).replace("data/", "aggregates/", 1)
+
+
 def series_path(table: str) -> str:
     """Return the path of a table's series index."""
     return f"series/{table}.parquet"

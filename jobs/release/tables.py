@@ -92,7 +92,7 @@ def write_release_table(
     the staged timestamps, as it was to the commits. The staged files are fetched into ``cache`` and removed from there
     when the table is done.
     """
-    written, staged = WrittenTable(schema), _Staged(store, cache)
+    written, staged = WrittenTable(schema), StagedFiles(store, cache)
     by_day: dict[dt.date, list[CommitRecord]] = defaultdict(list)
     for commit in sorted(commits, key=lambda record: record.window.start):
         by_day[commit.window.start.date()].append(commit)
@@ -159,7 +159,7 @@ def _count(columns: pa.RecordBatch, series: Distinct, entities: Mapping[str, Dis
 
 
 @dataclass
-class _Staged:
+class StagedFiles:
     """The staged files of a table, fetched when they are wanted for the first time."""
 
     store: Store

@@ -160,6 +160,7 @@ def a_release_facts(**changed: Any) -> ReleaseFacts:  # noqa: ANN401 - any field
         start=DAY,
         end=DAY + 24 * HOUR,
         time="calendar",
+        tier="series",
         step_ms=30_000,
         lookback_ms=300_000,
         window_ms=3_600_000,
