@@ -22,8 +22,8 @@ class _Strict(BaseModel):
 class ReleaseFile(_Strict):
     """One file of a release. ``path`` is relative to the release, as it stands in a URL before URL-encoding.
 
-    Roles so far: data, native, aggregate, series, coverage, quality, privacy, schema, card, citation, license. Readers pass over
-    roles that they don't know.
+    Roles so far: data, native, aggregate, series, coverage, quality, privacy, schema, card, citation, license.
+    Readers pass over roles that they don't know.
     """
 
     path: str

@@ -77,9 +77,8 @@ def _check_file(subject: Subject, file: ReleaseFile, path: Path) -> Iterator[Fin
     entities = rows.column(ENTITIES).to_numpy()
     if few := int(np.count_nonzero((entities < subject.k) | (entities % subject.k != 0))):
         yield Finding(file.path, "too-few-entities", few)
-    folded: Any = pc.equal(rows.column(_NAMES[0]), OTHER).fill_null(False)
-    of_other: Any = pc.equal(rows.column(_NAMES[1]), OTHER).fill_null(False)
-    if strange := int(np.count_nonzero(folded.to_numpy() & ~of_other.to_numpy())):
+    folded, of_other = (pc.is_in(rows.column(name), pa.array([OTHER])).to_numpy() for name in _NAMES)
+    if strange := int(np.count_nonzero(folded & ~of_other)):
         yield Finding(file.path, "rest-of-one-kind", strange)
     if payloads := count_strange_nans(rows.column("value").combine_chunks()):
         yield Finding(file.path, "nan-payload", payloads)

@@ -21,9 +21,11 @@ from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, Tabl
 from jobs.release.picture import draw_coverage
 from jobs.release.privacy import LINKABLE, REQUEST, list_residuals
 from jobs.release.snippets import SNIPPETS, fill_client_snippet
+from schemas.aggregate import AGGREGATE, NAMESPACE, aggregate_labels, sums_increases
 from schemas.coverage import REASONS, SUPPRESSED
 from schemas.native import native_name
 from schemas.policy import Domain
+from schemas.table import LabelColumn, TableSchema
 from schemas.windows import format_duration
 
 MOST_GAP_LINES: Final = 20
@@ -54,13 +56,16 @@ def render_card(facts: ReleaseFacts) -> str:
         .get_template("card.md.j2")
         .render(
             facts=facts,
+            sums=facts.tier == AGGREGATE,
+            folder=_folder(facts),
+            published=_published_columns,
             info=facts.info,
             simulated=facts.provenance == "simulated",
             front_matter=yaml.safe_dump(build_front_matter(facts), sort_keys=False, allow_unicode=True, width=120),
             license=find_license(facts.info.license),
             citation=cite_as_text(facts),
             bibtex=cite_as_bibtex(facts),
-            snippets=_fill_snippets(example) if example else {},
+            snippets=_fill_snippets(facts, example) if example else {},
             example=example,
             domains=_used_domains(facts),
             attacked=say_where(facts.attacks) if facts.attacks else "",
@@ -124,7 +129,7 @@ def build_front_matter(facts: ReleaseFacts) -> dict[str, Any]:
         "task_categories": ["time-series-forecasting"],
         "task_ids": ["univariate-time-series-forecasting", "multivariate-time-series-forecasting"],
         "tags": [*tags, *sorted({schema.family for schema in tables})],
-        "configs": [{"config_name": name, "data_files": f"data/{name}/**/*.parquet"} for name in names],
+        "configs": [{"config_name": name, "data_files": f"{_folder(facts)}/{name}/**/*.parquet"} for name in names],
     }
 
 
@@ -205,9 +210,9 @@ def metric_coverage(metric: MetricFacts) -> float | None:
     return (metric.expected - metric.missing) / metric.expected if metric.expected else None
 
 
-def _fill_snippets(table: TableFacts) -> dict[str, str]:
+def _fill_snippets(facts: ReleaseFacts, table: TableFacts) -> dict[str, str]:
     """Return every reader's snippet for a table of the release, to be run in the release's folder."""
-    path = f"data/{table.schema.table}"
+    path = f"{_folder(facts)}/{table.schema.table}"
     filled = {reader: code.format(path=path) for reader, code in SNIPPETS.items()}
     example = max(table.metrics, key=lambda metric: metric.rows, default=None)
     if example:
@@ -215,12 +220,20 @@ def _fill_snippets(table: TableFacts) -> dict[str, str]:
     return filled
 
 
+def _folder(facts: ReleaseFacts) -> str:
+    return "aggregates" if facts.tier == AGGREGATE else "data"
+
+
+def _published_columns(facts: ReleaseFacts, schema: TableSchema) -> tuple[LabelColumn, ...]:
+    return aggregate_labels(schema) if facts.tier == AGGREGATE else schema.labels
+
+
 def _used_domains(facts: ReleaseFacts) -> list[tuple[str, Domain, list[str]]]:
     """Return the identity domains that occur, each with the columns that hold its tokens."""
     columns: dict[str, set[str]] = defaultdict(set)
     for table in facts.tables:
         for column in table.schema.labels:
-            if column.identity:
+            if column.identity and (facts.tier != AGGREGATE or column.identity == NAMESPACE):
                 columns[column.identity].add(column.name)
                 if unmatched := facts.policy.domains[column.identity].unmatched:
                     columns[unmatched].add(column.name)
@@ -312,5 +325,6 @@ def _environment() -> Environment:
         duration=lambda milliseconds: format_duration(timedelta(milliseconds=milliseconds)),
         span=format_duration,
         coverage=metric_coverage,
+        increases=sums_increases,
     )
     return environment

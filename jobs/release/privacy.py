@@ -9,6 +9,7 @@ from typing import Final
 from anonymize.pseudonyms import TOKEN_CHARACTERS
 from jobs.release.attacked import say_links
 from jobs.release.facts import ReleaseFacts, TableFacts
+from schemas.aggregate import AGGREGATE, KIND, KIND_VOCABULARIES, NAMESPACE, Tier, aggregate_labels
 from schemas.privacy import (
     Dropped,
     GroupRule,
@@ -45,6 +46,7 @@ def render_privacy(facts: ReleaseFacts) -> PrivacyStatement:
         policy_digest=facts.policy_digest,
         tokens=Tokens(bits=TOKEN_BITS, key_id=facts.key_id, key_destroyed=facts.key_destroyed),
         time=facts.time,
+        tier=facts.tier,
         step_ms=facts.step_ms,
         small_groups=SmallGroups(
             k=facts.k,
@@ -69,12 +71,15 @@ def render_privacy(facts: ReleaseFacts) -> PrivacyStatement:
         not_defended=tuple(list_residuals(facts)),
         request=REQUEST,
         removal=facts.info.contact,
-        tables={table.schema.table: _treatments(table) for table in facts.tables},
+        tables={table.schema.table: _treatments(table, facts.tier) for table in facts.tables},
     )
 
 
 def list_residuals(facts: ReleaseFacts) -> Iterator[Residual]:
     """Yield what is not defended, for this release."""
+    if facts.tier == AGGREGATE:
+        yield from _list_of_sums(facts)
+        return
     hidden = ", ".join(f"`{table}.{column}`" for table, column in facts.suppressed)
     columns = ", ".join(
         f"`{table.schema.table}.{column.name}`"
@@ -112,11 +117,43 @@ def list_residuals(facts: ReleaseFacts) -> Iterator[Residual]:
         text="Whoever could run a workload could also mark it by its resource use, and recognise the mark here.",
     )
     yield _key(facts)
+    yield _OPERATOR
+
+
+def _list_of_sums(facts: ReleaseFacts) -> Iterator[Residual]:
+    """Yield what is not defended by sums over groups."""
     yield Residual(
-        code="the-operator",
-        title="The operator.",
-        text="It is usually known, by this card or by where the data lie.",
+        code="small-groups",
+        title="A group can be one team.",
+        text=f"Every published sum is over at least {facts.k} pods, machines or other entities, and all of them may "
+        "belong to one team: a namespace is the group. A sum of which one entity has nearly all tells that one.",
     )
+    yield Residual(
+        code="comings-and-goings",
+        title="Comings and goings.",
+        text="Each point is counted by itself. Where one entity joins or leaves a group, two points next to each other "
+        "differ by what is its own; where metrics count entities, they do so exactly.",
+    )
+    yield Residual(
+        code="other-releases",
+        title="Series of the same time.",
+        text="Where series of this span and source are public as well, sums hide nothing.",
+    )
+    yield _time(facts)
+    yield Residual(
+        code="planted-patterns",
+        title="Planted patterns.",
+        text="Whoever could run a workload could also mark a sum by its resource use, and recognise the mark here.",
+    )
+    yield _key(facts)
+    yield _OPERATOR
+
+
+_OPERATOR: Final = Residual(
+    code="the-operator",
+    title="The operator.",
+    text="It is usually known, by this card or by where the data lie.",
+)
 
 
 def _say_links(facts: ReleaseFacts) -> str:
@@ -150,9 +187,13 @@ def _time(facts: ReleaseFacts) -> Residual:
     return Residual(code="time", title="Moved time is noise, not protection.", text=text)
 
 
-def _treatments(table: TableFacts) -> Treatments:
+def _treatments(table: TableFacts, tier: Tier) -> Treatments:
+    columns = {column.name: _treatment(column) for column in table.schema.labels}
+    if tier == AGGREGATE:
+        columns = {NAMESPACE: "pseudonym:namespace", KIND: f"vocabulary:{KIND_VOCABULARIES[0]}"}
+        columns |= {column.name: _treatment(column) for column in aggregate_labels(table.schema)}
     return Treatments(
-        columns={column.name: _treatment(column) for column in table.schema.labels},
+        columns=columns,
         values={metric.name: metric.value for metric in table.schema.metrics},
         dropped_labels=len(table.dropped_labels),
     )

@@ -36,7 +36,8 @@ class Grouping:
 class Sums:
     """What may be shown of a window: the groups, then one rest for each of their labels.
 
-    All are [groups + kins, points]. ``counts`` (int64) are distinct entities, ``shown`` says which cells may be published.
+    All are [groups + kins, points]. ``counts`` (int64) are distinct entities, ``shown`` says which cells may be
+    published.
     """
 
     values: Floats

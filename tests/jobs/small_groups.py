@@ -58,19 +58,28 @@ def stage(
     *,
     start: datetime = DAY,
     key_id: str = "k_0",
+    values: Sequence[Sequence[float | None]] | None = None,
 ) -> CommitRecord:
-    """Commit one window of one metric; ``series`` are the label columns of each, the others are null."""
+    """Commit one window of one metric; ``series`` are the label columns of each, the others are null.
+
+    ``values`` are those of each series at the first four points of the window, counted up by default.
+    """
     schema, policy = find_table(table), read_policy(settings.privacy.policy)
     wanted = [each for each in data_schema(schema) if each.name not in ("timestamp", "value")]
-    ordered = sorted(series, key=lambda each: tuple(each.get(name) or "~" for name in (*schema.sort_key, "series_id")))
+    order = sorted(
+        range(len(series)),
+        key=lambda n: tuple(series[n].get(name) or "~" for name in (*schema.sort_key, "series_id")),
+    )
+    ordered = [series[n] for n in order]
     arrays: list[Any] = [pa.array([each.get(field.name) for each in ordered], field.type) for field in wanted]
     count = len(ordered) * _POINTS
+    given = [value for n in order for value in values[n]] if values else list(map(float, range(count)))
     segments = Segments(
         pa.RecordBatch.from_arrays(arrays, schema=pa.schema(wanted)),
         np.full(len(ordered), _POINTS, dtype=np.int64),
         np.tile(to_ms(start) + np.arange(_POINTS) * _STEP_MS, len(ordered)).astype(np.int64),
-        np.arange(count, dtype=np.float64),
-        np.ones(count, dtype=np.bool_),
+        np.array([np.nan if value is None else value for value in given]),
+        np.array([value is not None for value in given]),
     )
     folder.mkdir(parents=True, exist_ok=True)
     with RunWriter(folder, schema) as writer:

@@ -38,7 +38,7 @@ def publish(settings: Settings, version: str = "2026.11.0") -> None:
     run_publish(settings, version, clock=lambda: DAY + timedelta(days=1))
 
 
-def stage_gpus(settings: Settings, tmp_path: Path, *series: dict[str, str | None], hour: int = 0, **key: str) -> None:
+def stage_gpus(settings: Settings, tmp_path: Path, *series: dict[str, str | None], hour: int = 0, **key: Any) -> None:  # noqa: ANN401
     stage(settings, tmp_path / f"run-{hour}", "gpu", GPU_METRIC, series, start=DAY + hour * HOUR, **key)
 
 

@@ -109,6 +109,7 @@ def run_info(args: argparse.Namespace) -> int:
         "start": release.start,
         "end": release.end,
         "time": manifest.time,
+        "tier": manifest.tier,
         "step_seconds": manifest.step_ms / 1000,
         "bytes": sum(file.bytes for file in manifest.files),
         "rows": sum(table.rows for table in manifest.tables),
@@ -125,6 +126,7 @@ def run_info(args: argparse.Namespace) -> int:
         "start",
         "end",
         "time",
+        "tier",
         "step_seconds",
         "manifest_sha256",
     ):

@@ -62,6 +62,8 @@ class Manifest:
     step_ms: int
     time: str
     """``calendar``, or ``shifted`` or ``relative``: then every instant is moved by whole weeks or days."""
+    tier: str
+    """``series``, or ``aggregate``: then it holds sums over groups, and no series."""
     sources: tuple[str, ...]
     key_id: str
     policy: str
@@ -143,6 +145,7 @@ def parse_manifest(content: bytes, *, name: str) -> Manifest:
         end=reader.instant("end"),
         step_ms=reader.get("step_ms", int),
         time=reader.maybe("time", str) or "calendar",
+        tier=reader.maybe("tier", str) or "series",
         sources=reader.strings("sources"),
         key_id=reader.get("key_id", str),
         policy=reader.get("policy", str),

@@ -40,8 +40,10 @@ def read_schema(path: Path) -> pa.Schema:
 def all_columns(schemas: Sequence[pa.Schema], *, metric: bool) -> tuple[str, ...]:
     """Return every column of these tables: metric, timestamp, series_id, the labels, value or the histogram's."""
     labels = dict.fromkeys(name for schema in schemas for name in schema.names if name not in FIRST + LAST)
-    last = [name for name in LAST if any(name in schema.names for schema in schemas)]
-    return (*(("metric",) if metric else ()), *FIRST, *labels, *last)
+    first, last = (
+        [name for name in names if any(name in schema.names for schema in schemas)] for names in (FIRST, LAST)
+    )
+    return (*(("metric",) if metric else ()), *first, *labels, *last)
 
 
 def read_samples(

@@ -50,6 +50,11 @@ class Release:
         return self.manifest.provenance
 
     @property
+    def tier(self) -> str:
+        """``series``, or ``aggregate``: sums over the entities of a namespace and kind of workload, and no series."""
+        return self.manifest.tier
+
+    @property
     def start(self) -> datetime:
         """The first moment that the release covers."""
         return self.manifest.start
@@ -94,6 +99,7 @@ class Release:
     def series(self, table: str) -> "pd.DataFrame":
         """Return one row per series of a table: its labels, type, unit, first and last timestamp, rows."""
         self._check_table(table)
+        self._refuse_without_series("a list of series")
         return self._read_parquet("series", table).to_pandas(ignore_metadata=True)
 
     def select(
@@ -108,7 +114,7 @@ class Release:
         table: str | None = None,
         native: bool = False,
     ) -> Selection:
-        """Choose samples without reading any; the result gives them as Arrow, pandas, Polars or DuckDB.
+        """Choose samples, or an aggregate release's sums, without reading any; the result gives them in several forms.
 
         Args:
             metrics: one name, or several; several (also a list of one) add a ``metric`` column.
@@ -123,6 +129,8 @@ class Release:
         """
         self._check_table(table)
         names = as_names(metrics)
+        if rate:
+            self._refuse_without_series("rates: its values of counters are increases already")
         if native and rate:
             raise BadRequest("native histograms have no rate; take the difference of their counts")
         known = self.native_metrics(table) if native else self.metrics(table)
@@ -237,6 +245,10 @@ class Release:
         from opscommons._read import read_whole
 
         return read_whole(self.local_path(role, table), columns=columns)
+
+    def _refuse_without_series(self, what: str) -> None:
+        if self.tier == "aggregate":
+            raise BadRequest(f"release {self.version} holds sums over groups (tier aggregate), so it has no {what}")
 
     def _check_table(self, table: str | None) -> None:
         if table is not None and table not in self.tables:

@@ -21,11 +21,11 @@ def choose_data_files(
 
     ``native`` chooses those of native histograms instead of those of values.
     """
-    role = "native" if native else "data"
+    roles = ("native",) if native else ("data", "aggregate")  # a release has one of the two
     return tuple(
         file
         for file in files
-        if file.role == role
+        if file.role in roles
         and (metrics is None or file.metric in metrics)
         and (tables is None or table_of(file) in tables)
         and overlaps(file.min_timestamp, file.max_timestamp, span)

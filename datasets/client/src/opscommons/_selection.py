@@ -78,6 +78,10 @@ class Selection:
             return long_frame(self.arrow())
         if layout != "wide":
             raise BadRequest(f"layout is {layout!r}, wanted 'long' or 'wide'")
+        if self.release.tier == "aggregate":
+            raise BadRequest(
+                "sums over groups have no wide layout by series; pivot them by namespace and workload_kind"
+            )
         if self.native:
             raise BadRequest("native histograms have no wide layout: a histogram is more than one number")
         heads = [name for name in self.columns or () if name not in ("timestamp", "value", "metric", "series_id")]
