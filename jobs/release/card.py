@@ -99,7 +99,7 @@ class Drift:
 def sum_drift(facts: ReleaseFacts) -> Drift:
     """Return what changed at the source over all tables."""
     metrics = [metric for table in facts.tables for metric in table.metrics]
-    alive = [metric for metric in metrics if metric.series]
+    alive = [metric for metric in metrics if metric.rows]
     checks = Counter(metric.type_check for metric in alive)
     return Drift(
         vanished=tuple(metric.metric for metric in metrics if metric.vanished),

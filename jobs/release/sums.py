@@ -26,11 +26,6 @@ class Grouping:
     entities: Ints
     kin: Ints
 
-    @property
-    def kins(self) -> int:
-        """How many different labels groups have."""
-        return int(self.kin.max()) + 1
-
 
 @dataclass(frozen=True)
 class Sums:
@@ -67,23 +62,25 @@ class Adder:
     """Adds the samples of a window, some whole series after others."""
 
     def __init__(self, grouping: Grouping, points: int) -> None:
-        self._grouping = grouping
-        self._values = np.zeros((len(grouping.kin), points))
-        self._any = np.zeros((len(grouping.kin), points), dtype=np.bool_)
-        pairs, self._pairs = np.unique(np.stack([grouping.groups, grouping.entities]), axis=1, return_inverse=True)
-        self._pairs = self._pairs.reshape(-1)
+        self._groups = grouping.groups
+        self._kin = grouping.kin
+        self._by_kin = _By(grouping.kin)
+        pairs, of = np.unique(np.stack([grouping.groups, grouping.entities]), axis=1, return_inverse=True)
+        self._pairs = of.reshape(-1)
         self._group_of, self._entity_of = pairs
-        self._present = np.zeros((pairs.shape[1], points), dtype=np.bool_)
+        self._by_group = _By(self._group_of)
+        owners, of = np.unique(np.stack([self._kin[self._group_of], self._entity_of]), axis=1, return_inverse=True)
+        self._by_owner, self._owners_by_kin = _By(of.reshape(-1)), _By(owners[0])
+        self._values = np.zeros((len(grouping.kin), points))
+        self._there = np.zeros((pairs.shape[1], points), dtype=np.bool_)
 
     def add(self, series: Ints, points: Ints, values: Floats) -> None:
         """Add samples; NaN adds nothing, and does not count as being there."""
         told = ~np.isnan(values)
         series, points = series[told], points[told]
-        groups = self._grouping.groups[series]
         with np.errstate(invalid="ignore"):  # infinities may cancel out
-            np.add.at(self._values, (groups, points), values[told])
-        self._any[groups, points] = True
-        self._present[self._pairs[series], points] = True
+            np.add.at(self._values, (self._groups[series], points), values[told])
+        self._there[self._pairs[series], points] = True
 
     def fold(self, *, k: int) -> Sums:
         """Return the sums, every published one of at least ``k`` entities.
@@ -92,39 +89,44 @@ class Adder:
         together are too few, the smallest of the others goes with them: else the rest of a total that somebody knows
         would be that cell. A rest that is still too small is dropped.
         """
-        kin = self._grouping.kin
-        named = self._present & (self._entity_of >= 0)[:, None]
-        counts = _sum_by(named, self._group_of, len(kin))
-        small = self._any & (counts < k)
-        large = self._any & ~small
-        alone = (_sum_by(small, kin, self._grouping.kins) == 1) | (self._count_folded(named, small) < k)
-        wanted = alone & (_sum_by(small, kin, self._grouping.kins) > 0)
-        order = counts * len(kin) + np.arange(len(kin))[:, None]
-        none = np.iinfo(np.int64).max
-        least = np.full((self._grouping.kins, counts.shape[1]), none)
-        np.minimum.at(least, kin, np.where(large, order, none))
-        folded = small | (large & wanted[kin] & (order == least[kin]))
-        rest = self._count_folded(named, folded)
-        values = np.concatenate([self._values, _sum_by(np.where(folded, self._values, 0.0), kin, len(rest))])
+        counts = self._by_group.sum(self._there & (self._entity_of >= 0)[:, None])
+        filled = self._by_group.sum(self._there) > 0
+        small = filled & (counts < k)
+        large = filled & ~small
+        alone = self._by_kin.sum(small)
+        wanted = (alone > 0) & ((alone == 1) | (self._count_folded(small) < k))
+        order = np.where(large, counts * len(counts) + np.arange(len(counts))[:, None], np.iinfo(np.int64).max)
+        folded = small | (large & wanted[self._kin] & (order == self._by_kin.least(order)[self._kin]))
+        rest = self._count_folded(folded)
+        values = np.concatenate([self._values, self._by_kin.sum(np.where(folded, self._values, 0.0))])
         return Sums(
             np.where(np.isnan(values), np.nan, values),
             np.concatenate([counts, rest]),
             np.concatenate([large & ~folded, rest >= k]),
         )
 
-    def _count_folded(self, named: Bools, folded: Bools) -> Ints:
+    def _count_folded(self, folded: Bools) -> Ints:
         """Return how many distinct entities the folded cells of equal labels have: int64 [kins, points]."""
-        keys = np.stack([self._grouping.kin[self._group_of], self._entity_of])
-        owners, of = np.unique(keys, axis=1, return_inverse=True)
-        there = np.zeros((owners.shape[1], folded.shape[1]), dtype=np.bool_)
-        np.logical_or.at(there, of.reshape(-1), named & folded[self._group_of])
-        found: Ints = _sum_by(there, owners[0], self._grouping.kins)
-        return found
+        named = self._there & folded[self._group_of] & (self._entity_of >= 0)[:, None]
+        counts: Ints = self._owners_by_kin.sum(self._by_owner.sum(named) > 0)
+        return counts
 
 
-def _sum_by(rows: npt.NDArray[Any], numbers: Ints, count: int) -> Any:  # noqa: ANN401 - integers or floats, as the rows are
-    """Return the sums of the rows with equal numbers: [count, points]."""
-    total = np.zeros((count, rows.shape[1]), dtype=np.int64 if rows.dtype == np.bool_ else rows.dtype)
-    with np.errstate(invalid="ignore"):
-        np.add.at(total, numbers, rows)
-    return total
+class _By:
+    """Joins rows that have equal numbers; the numbers are 0, 1, ... and each occurs."""
+
+    def __init__(self, numbers: Ints) -> None:
+        self._order = np.argsort(numbers, kind="stable")
+        self._starts = np.flatnonzero(np.diff(numbers[self._order], prepend=-1))
+
+    def sum(self, rows: npt.NDArray[Any]) -> Any:  # noqa: ANN401 - integers or floats, as the rows are
+        """Return the sum of the rows of each number; of truths, how many are true."""
+        kind = np.int32 if rows.dtype == np.bool_ else rows.dtype
+        with np.errstate(invalid="ignore"):
+            total = np.add.reduceat(rows[self._order], self._starts, axis=0, dtype=kind)
+        return total.astype(np.int64) if rows.dtype == np.bool_ else total
+
+    def least(self, rows: Ints) -> Ints:
+        """Return the least of the rows of each number."""
+        least: Ints = np.minimum.reduceat(rows[self._order], self._starts, axis=0)
+        return least
