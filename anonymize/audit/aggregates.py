@@ -1,20 +1,22 @@
 """The aggregate tier: no series anywhere in the release, and sums over at least k entities at every point."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import TOKEN_IN_TEXT
 from anonymize.audit.histograms import count_strange_nans
-from anonymize.audit.rows import check_row_times, count_unsorted
+from anonymize.audit.order import count_unsorted, read_groups, to_ms
+from anonymize.audit.rows import Times
 from anonymize.audit.subject import MANIFEST, SERIES, Subject
-from schemas.aggregate import AGGREGATE, ENTITIES, aggregate_labels
+from schemas.aggregate import AGGREGATE, ENTITIES, aggregate_labels, aggregate_schema
 from schemas.manifest import ReleaseFile
 from schemas.policy import OTHER, SOURCE_DOMAIN
 
@@ -55,30 +57,35 @@ def check_aggregates(subject: Subject) -> Iterator[Finding]:
 
 def _check_file(subject: Subject, file: ReleaseFile, path: Path) -> Iterator[Finding]:
     schema, _ = subject.tables[file.table or ""]
-    rows = pq.read_table(path, partitioning=None)
-    subject.rows += rows.num_rows
-    if rows.num_rows != file.rows:
-        yield Finding(file.path, "row-count-differs-from-manifest")
     metric = next((each for each in schema.metrics if each.name == file.metric), None)
     if metric is None:
         yield Finding(f"file of role {file.role}", "unknown-metric")
         return
-    times: Any = rows.column("timestamp").combine_chunks().cast(pa.int64())
-    yield from check_row_times(subject, file, times.to_numpy())
     labels = [column.name for column in aggregate_labels(schema)]
     keys = ["timestamp", *_NAMES, *labels]
-    if unsorted := count_unsorted(rows, keys):
-        yield Finding(file.path, "not-sorted", unsorted)
-    if doubled := rows.num_rows - pa.TableGroupBy(rows, keys).aggregate([]).num_rows:
-        yield Finding(file.path, "group-twice", doubled)
     undeclared = [name for name in labels if name not in metric.labels]
-    if filled := sum(rows.column(name).null_count != rows.num_rows for name in undeclared):
-        yield Finding(file.path, "label-not-of-the-metric", filled)
-    entities = rows.column(ENTITIES).to_numpy()
-    if few := int(np.count_nonzero((entities < subject.k) | (entities % subject.k != 0))):
-        yield Finding(file.path, "too-few-entities", few)
-    folded, of_other = (pc.is_in(rows.column(name), pa.array([OTHER])).to_numpy() for name in _NAMES)
-    if strange := int(np.count_nonzero(folded & ~of_other)):
-        yield Finding(file.path, "rest-of-one-kind", strange)
-    if payloads := count_strange_nans(rows.column("value").combine_chunks()):
-        yield Finding(file.path, "nan-payload", payloads)
+    times, found, last = Times(subject.manifest), Counter[str](), None
+    for rows in read_groups(path, aggregate_schema(schema).names):
+        subject.rows += rows.num_rows
+        times.add(to_ms(rows))
+        entities = rows.column(ENTITIES).to_numpy()
+        found["too-few-entities"] += int(np.count_nonzero((entities < subject.k) | (entities % subject.k != 0)))
+        folded, of_other = (_are(rows.column(name), OTHER) for name in _NAMES)
+        found["rest-of-one-kind"] += int(np.count_nonzero(folded & ~of_other))
+        found["label-not-of-the-metric"] += sum(rows.num_rows - rows.column(name).null_count for name in undeclared)
+        found["nan-payload"] += count_strange_nans(rows.column("value").combine_chunks())
+        named = rows.select(keys)
+        joined = named if last is None else pa.concat_tables([last, named]).unify_dictionaries().combine_chunks()
+        last = joined.slice(joined.num_rows - 1)
+        found["not-sorted"] += count_unsorted(joined, keys)
+        found["group-twice"] += joined.num_rows - pa.TableGroupBy(joined, keys).aggregate([]).num_rows
+    if times.rows != file.rows:
+        yield Finding(file.path, "row-count-differs-from-manifest")
+    yield from times.findings(file)
+    yield from (Finding(file.path, code, count) for code, count in found.items() if count)
+
+
+def _are(column: Any, word: str) -> npt.NDArray[np.bool_]:  # noqa: ANN401 - an Arrow column of strings
+    """Return which texts of a column are a word."""
+    found: npt.NDArray[np.bool_] = pc.is_in(column.cast(pa.string()), pa.array([word])).to_numpy()
+    return found
