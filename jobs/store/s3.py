@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ from boto3.exceptions import Boto3Error
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.session import get_session
 
 from jobs.store import AccessRefused, ContentChanged, Remains, check_key, check_prefix
 from jobs.store.headers import cache_control, content_type
@@ -50,6 +51,12 @@ _BUCKET_IN_HOST: Final = "{bucket}."
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 _REFUSALS: Final = frozenset({"AccessDenied", "403"})
 _UNSUPPORTED: Final = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
+
+
+@cache
+def _models() -> Any:  # noqa: ANN401 - botocore's loader
+    """Return what reads botocore's descriptions of S3; each session would parse them anew, a tenth of a second long."""
+    return get_session().get_component("data_loader")
 
 
 class S3Store:
@@ -176,7 +183,10 @@ class S3Store:
     def _open(self, *, anonymous: bool) -> Any:  # noqa: ANN401 - boto3's client has no class of its own
         config = self._config.merge(Config(signature_version=UNSIGNED)) if anonymous else self._config
         try:
-            session = boto3.Session()  # the default one may not be used by two threads at once
+            core = get_session()  # one for all may not be used by two threads at once
+            core.register_component("data_loader", _models())
+            session = boto3.Session(botocore_session=core)
+            _models().search_paths[:] = dict.fromkeys(_models().search_paths)  # each session adds boto3's own again
             return session.client("s3", endpoint_url=self._endpoint_url, config=config)
         except BotoCoreError as error:  # half a key pair, a profile that is not there
             raise StoreError(f"cannot open {self.url}: {_explain(type(error).__name__)}") from error

@@ -39,6 +39,7 @@ def _warm_up() -> None:
         importlib.import_module(f"jobs.publish.{name}")
     importlib.import_module("collector.warm").compile_kernels()
     importlib.import_module("schemas.registry").shipped_tables()
+    importlib.import_module("jobs.store.s3").S3Store("bucket", "", endpoint_url="http://127.0.0.1:1")  # asks nobody
 
 
 def _serve(request: dict[str, Any]) -> list[dict[str, Any]]:
