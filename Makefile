@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+SHARED := --numprocesses 2 --no-loadscope-reorder
 
 .PHONY: help install demo demo-s3 demo-stop test test-full check format bench bench-release scale attack lock proto clean
 

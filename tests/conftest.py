@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,7 +12,7 @@ from demo.errors import DemoError
 from demo.packages import find_programs
 
 ROOT = Path(__file__).parents[1]
-WORLD = "e2e"
+WORLD = "tests/e2e/"
 """The folder whose tests share one whole demo, which takes as long to make as all of them to run."""
 
 # a busy machine is no reason to fail; pytest's own time limit ends what hangs
@@ -26,14 +27,24 @@ def pytest_configure(config: pytest.Config) -> None:
             find_programs(ROOT / ".demo", environment=dict(os.environ))  # noqa: TID251 - where the programs are
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in this hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file, and the whole of the demo's folder, to one process; the longest goes first."""
+    """Let the longest go first."""
+    items.sort(key=lambda item: group_of(item.nodeid) != WORLD)
 
-    def group_of(item: pytest.Item) -> str:
-        path = item.path.relative_to(ROOT)
-        return WORLD if WORLD in path.parts else path.as_posix()
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: group_of(item) != WORLD)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - xdist's own types
+    """Give each file, and the whole of the demo's folder, to one process."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return what the tests of one process have in common."""
+    file = nodeid.partition("::")[0]
+    return WORLD if file.startswith(WORLD) else file
