@@ -204,6 +204,20 @@ def test_kinds_come_from_owners_where_workloads_were_not_collected(settings: Set
     assert result.report.findings == ()
 
 
+def test_a_kind_that_is_hidden_is_hidden_in_sums(settings: Settings, tmp_path: Path) -> None:
+    """Here one team alone runs it, so the word would tell the team whatever is summed."""
+    pods = Pods(vision=(30, "PyTorchJob"), a=(6, "Deployment"), b=(6, "Deployment"), c=(6, "Deployment"))
+    owned = [a_pod(pod, f"w-{pod}", namespace, kind) for namespace, pod, kind in pods.rows]
+    stage(settings, tmp_path / "owners", "pod", OWNER_METRIC, owned)
+    stage(settings, tmp_path / "run", "container", MEMORY, pods.containers("a"))
+
+    result = build(settings)
+
+    rows = rows_of(result, MEMORY) + rows_of(result, OWNER_METRIC)
+    assert {row["workload_kind"] for row in rows} == {"Deployment", "other"}
+    assert {row["workload_kind"] for row in rows if row["namespace"] == a_token("ns", "vision")} == {"other"}
+
+
 def test_tables_without_pods_are_summed_over_machines(settings: Settings, tmp_path: Path) -> None:
     """Words that could point at somebody are no column; machines without a namespace are one group."""
     gpus = [a_gpu(f"n-{n}", "A100") for n in range(6)] + [a_gpu("odd", "H200")]
@@ -395,7 +409,7 @@ def test_whatever_the_groups_what_is_hidden_is_never_one_cell_or_few_entities(se
     """Of random groups: each sum shown has k entities, and so have those that a total less the shown would tell."""
     random = np.random.default_rng(seed)
     groups = np.unique(random.integers(0, random.integers(1, 6), 30), return_inverse=True)[1]
-    entities = groups * 100 + random.integers(-1, 12, 30) % 100
+    entities = np.where(random.random(30) < 0.1, -1, groups * 100 + random.integers(0, 12, 30))
     there = random.random((30, 8)) < random.choice([0.2, 0.5, 0.9])
     adder = Adder(Grouping(groups, entities, np.zeros(groups.max() + 1, dtype=np.int64)), 8)
     series, points = np.nonzero(there)
@@ -406,9 +420,9 @@ def test_whatever_the_groups_what_is_hidden_is_never_one_cell_or_few_entities(se
     for point in range(8):
         cells = {g: {entities[n] for n in np.flatnonzero(there[:, point] & (groups == g))} for g in set(groups)}
         shown = {g for g in cells if sums.shown[g, point]}
-        hidden = [cells[g] for g in cells if cells[g] and g not in shown]
-        assert all(len(cells[g]) >= K for g in shown)
-        together = set().union(*hidden)
+        hidden = [cells[g] - {-1} for g in cells if cells[g] and g not in shown]
+        assert all(len(cells[g] - {-1}) >= K for g in shown)
+        together: set[int] = set().union(*hidden)
         assert not hidden or not shown or (len(hidden) >= 2 and len(together) >= K)
         assert bool(sums.shown[-1, point]) == (len(together) >= K)
         assert not len(together) >= K or sums.counts[-1, point] == len(together)
