@@ -178,9 +178,10 @@ def release(
         "strings_audited": result.report.strings,
         "manifest_sha256": result.report.manifest_sha256,
     }
+    of_what = f"rows of {totals.series:,} series" if totals.series else "sums over groups"
     lines = [
-        f"built {version}: {totals.rows:,} rows of {totals.series:,} series in {len(result.manifest.tables)} tables, "
-        f"{totals.data_bytes / totals.rows:.2f} bytes per sample, coverage {coverage}",
+        f"built {version}: {totals.rows:,} {of_what} in {len(result.manifest.tables)} tables, "
+        f"{totals.data_bytes / totals.rows:.2f} bytes each, coverage {coverage}",
         f"from {result.span.start:%FT%TZ} to {result.span.end:%FT%TZ}"
         + (f", told as {result.manifest.time} time" if result.manifest.time != "calendar" else "")
         + (f"; {result.missing} windows of it were not collected whole" if result.missing else ""),

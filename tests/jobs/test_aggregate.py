@@ -20,6 +20,7 @@ import opscommons
 from anonymize.audit.release import audit_release
 from jobs.config import Settings
 from jobs.parquet import open_table_writer
+from jobs.publish.run import run_publish
 from jobs.registry import registry_of
 from jobs.release.run import ReleaseResult, run_release
 from jobs.release.sums import Adder, Grouping
@@ -426,3 +427,17 @@ def test_whatever_the_groups_what_is_hidden_is_never_one_cell_or_few_entities(se
         assert not hidden or not shown or (len(hidden) >= 2 and len(together) >= K)
         assert bool(sums.shown[-1, point]) == (len(together) >= K)
         assert not len(together) >= K or sums.counts[-1, point] == len(together)
+
+
+def test_both_tiers_can_be_published_and_each_says_which_it_is(settings: Settings, tmp_path: Path) -> None:
+    """With the series public the sums hide nothing, so there is nothing to refuse."""
+    stage(settings, tmp_path / "gpu", "gpu", GPU_METRIC, [a_gpu(f"n-{n}", "A100") for n in range(6)])
+    series = settings.model_copy(update={"privacy": settings.privacy.model_copy(update={"tier": "series"})})
+    for version, chosen in (("2026.11.0", settings), ("2026.11.1", series)):
+        build(chosen, version)
+        run_publish(chosen, version, clock=lambda: DAY + timedelta(days=2))
+
+    releases = [opscommons.open(tmp_path / "public", version) for version in ("2026.11.0", "2026.11.1")]
+
+    assert [release.tier for release in releases] == ["aggregate", "series"]
+    assert [len(release.load(GPU_METRIC)) for release in releases] == [4, 24]
