@@ -25,7 +25,16 @@ from jobs.release.merge import Hide, Instants, Merge, begins_series, plan_merge,
 from jobs.release.sums import Adder, Bools, Floats, Grouping, Ints, increases
 from jobs.release.tables import MetricSums, StagedFiles, WrittenTable, describe_file
 from jobs.store import Store
-from schemas.aggregate import AGGREGATE, ENTITIES, KIND, NAMESPACE, aggregate_labels, aggregate_schema, sums_increases
+from schemas.aggregate import (
+    AGGREGATE,
+    ENTITIES,
+    KIND,
+    KIND_VOCABULARIES,
+    NAMESPACE,
+    aggregate_labels,
+    aggregate_schema,
+    sums_increases,
+)
 from schemas.arrow import data_schema
 from schemas.commit import CommitRecord
 from schemas.policy import OTHER
@@ -87,24 +96,28 @@ def write_aggregates(
 
 @dataclass
 class _Last:
-    """The last value of each series of the window before, of a counter."""
+    """The last value of each series of a counter in the window that ends at ``end_ms``."""
 
     series: Any = None
     values: Floats | None = None
+    end_ms: int = 0
 
-    def before(self, series: Any) -> Floats:  # noqa: ANN401 - an Arrow array of strings
-        """Return the last value of each series, NaN where there is none; a series under two label sets begins anew."""
+    def before(self, series: Any, start_ms: int) -> Floats:  # noqa: ANN401 - an Arrow array of strings
+        """Return the value of each series right before a window, NaN where there is none.
+
+        A series that is in the window under two label sets begins anew.
+        """
         found = np.full(len(series), np.nan)
-        if self.values is not None:
+        if self.values is not None and self.end_ms == start_ms:
             at = pc.index_in(series, self.series).fill_null(-1).to_numpy(zero_copy_only=False)
             known = (at >= 0) & _once(series)
             found[known] = self.values[at[known]]
         return found
 
-    def keep(self, series: Any, values: Floats) -> None:  # noqa: ANN401
+    def keep(self, series: Any, values: Floats, end_ms: int) -> None:  # noqa: ANN401
         """Take the last values of the window's series, NaN where there is none."""
         told = _once(series) & ~np.isnan(values)
-        self.series, self.values = series.filter(pa.array(told)), values[told]
+        self.series, self.values, self.end_ms = series.filter(pa.array(told)), values[told], end_ms
 
 
 def _once(series: Any) -> Bools:  # noqa: ANN401
@@ -143,7 +156,7 @@ def _sum_window(
     start_ms, span_ms = record.window.window.start_ms, record.window.window.end_ms - record.window.window.start_ms
     adder, counted = Adder(grouping, span_ms // rules.step_ms), sums_increases(metric)
     ids: Any = columns.column("series_id")
-    before, ends = last.before(ids) if counted else np.zeros(0), np.full(len(begins), np.nan)
+    before, ends = last.before(ids, start_ms) if counted else np.zeros(0), np.full(len(begins), np.nan)
     instants = Instants(place)
     for series, times, values in _read_pieces(merge, begins):
         instants.check(times, series)
@@ -153,7 +166,7 @@ def _sum_window(
         shown = increases(series, values, before) if counted else values
         adder.add(series, (times - start_ms) // rules.step_ms, shown)
     if counted:
-        last.keep(ids, ends)
+        last.keep(ids, ends, start_ms + span_ms)
     return _show(adder, groups, grouping, rules, start_ms, aggregate_schema(schema))
 
 
@@ -176,7 +189,7 @@ def group_series(
     """
     carried = [column for column in schema.labels if column.name in metric.labels]
     namespace = _column(columns, [each for each in carried if each.identity == "namespace"])
-    own_kind = [each for each in carried if each.name == KIND and each.vocabulary]
+    own_kind = [each for each in carried if each.name == KIND and each.vocabulary in KIND_VOCABULARIES]
     if own_kind:
         kind = _column(columns, own_kind)
     else:

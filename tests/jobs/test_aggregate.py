@@ -175,7 +175,7 @@ def test_a_cell_that_is_folded_never_goes_alone(settings: Settings, tmp_path: Pa
 
 
 def test_counters_are_summed_as_increases_that_count_resets_from_zero(settings: Settings, tmp_path: Path) -> None:
-    """And go on from one window to the next; the first point of a series has no increase."""
+    """And go on from one window to the next, not over a gap; the first point of a series has no increase."""
     pods = Pods(vision=(5, "training_job"))
     first: list[Values] = [*[[10.0, 12.0, 1.0, 4.0]] * 4, [None, 7.0, None, 8.0]]
     second: list[Values] = [*[[6.0, 6.0, 6.0, 6.5]] * 4, [3.0, 3.0, 3.0, 3.0]]
@@ -183,10 +183,13 @@ def test_counters_are_summed_as_increases_that_count_resets_from_zero(settings: 
     stage(settings, tmp_path / "0", "container", CPU, pods.containers("a"), values=first)
     stage(settings, tmp_path / "1", "container", CPU, pods.containers("a"), values=second, start=DAY + HOUR)
 
-    rows = rows_of(build(settings, hours=2), CPU)
+    third: list[Values] = [[99.0, None, 99.0, None]] * 5
+    stage(settings, tmp_path / "3", "container", CPU, pods.containers("a"), values=third, start=DAY + 3 * HOUR)
+
+    rows = rows_of(build(settings, hours=4), CPU)
 
     told = [((row["timestamp"] - DAY).total_seconds(), row["value"]) for row in rows]
-    assert told == [(90, 4 * 3.0 + 1), (3600, 4 * 2.0 + 3), (3630, 0), (3660, 0), (3690, 4 * 0.5)]
+    assert told == [(90, 4 * 3.0 + 1), (3600, 4 * 2.0 + 3), (3630, 0), (3660, 0), (3690, 4 * 0.5), (10860, 0)]
 
 
 def test_kinds_come_from_owners_where_workloads_were_not_collected(settings: Settings, tmp_path: Path) -> None:
