@@ -8,6 +8,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -151,8 +152,11 @@ def refuse_unguarded(store: Store) -> None:
     try:
         first = store.put_new(key, b"1") or store.get(key) == b"1"  # the answer to our own first try may be lost
         second = store.put_new(key, b"2")
-    finally:
-        store.delete(key)
+    except StoreError:
+        with suppress(StoreError):  # what could not be written cannot be removed either; the first error says why
+            store.delete(key)
+        raise
+    store.delete(key)
     if not first or second:
         raise StoreError(f"{store.url} ignores If-None-Match: two runs could commit one window; use another server")
 
