@@ -198,7 +198,8 @@ class AttackReport(_Figures):
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{7,40}(-dirty)?|unknown)$")]
     measured: date
     seconds: Count
-    machine: Machine
+    machine: Machine | None
+    """On what it was measured; null where it is published, since that is the publisher's own."""
     on: MeasuredOn
     dictionary: Tried[Dictionary]
     known_pair: Tried[KnownPair]

@@ -15,11 +15,14 @@ _HINT = "make one with 'make attack', or leave the key out"
 
 
 def read_attacks(path: Path | None) -> AttackReport | None:
-    """Return the configured report; ``None`` if there is none. Raise ``UsageError`` for a file that is no report."""
+    """Return what may be published of the configured report; ``None`` if there is none.
+
+    Raise ``UsageError`` for a file that is no report.
+    """
     if path is None:
         return None
     try:
-        return AttackReport.model_validate_json(path.read_bytes())
+        return AttackReport.model_validate_json(path.read_bytes()).model_copy(update={"machine": None})
     except OSError as error:
         raise UsageError(f"privacy.attacks: {path} cannot be read: {error.strerror}; {_HINT}") from None
     except ValidationError as error:

@@ -10,6 +10,7 @@ from demo.errors import DemoError
 from demo.packages import find_programs
 from demo.run import ROOT, main
 from demo.source import main as bring_source
+from tests.e2e.names import find_planted
 from tests.e2e.world import World
 
 HOURS = 26 if os.environ.get("OPSCOMMONS_TEST_FULL") else 8  # noqa: TID251 - tests may look
@@ -43,6 +44,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     finally:
         bring_source(["down", "--folder", str(root / ".demo")], environment=environment, now=0.0)
         shutil.rmtree(root / ".demo", ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def planted(world: World) -> frozenset[str]:
+    """What must be nowhere: every name that was planted."""
+    return find_planted(world)
 
 
 class _redirected:

@@ -10,53 +10,13 @@ from typing import Any
 import ahocorasick
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from demo.cluster import planted_names
 from schemas.registry import latest_tables
 from tests.e2e.world import World
 
 ROOT = Path(__file__).parents[2]
-SHORTEST = 5
 TOKEN = re.compile(r"\b[a-z]{1,8}_[a-z2-7]{16}\b")
 LOOKS_LIKE_TOKEN = re.compile(r"[a-z2-7]{5,8}")
-
-
-def published_labels() -> frozenset[str]:
-    """Return the labels whose values are a vocabulary or a number wherever a schema declares them."""
-    columns = [
-        column
-        for path in (ROOT / "schemas/tables").glob("*.yaml")
-        for column in yaml.safe_load(path.read_text("utf-8"))["labels"]
-    ]
-    pseudonyms = {column.get("label", column["name"]) for column in columns if column.get("identity")}
-    return frozenset(column.get("label", column["name"]) for column in columns) - pseudonyms
-
-
-def public_text() -> str:
-    """Return every word that the project itself ships in schemas, policy, card, page and client."""
-    patterns = (
-        "schemas/**/*.yaml",
-        "jobs/**/*.j2",
-        "jobs/release/*.py",
-        "jobs/publish/*.py",
-        "demo/*.yaml",
-        "jobs/cli*.py",
-    )
-    return "\n".join(path.read_text("utf-8") for pattern in patterns for path in ROOT.glob(pattern))
-
-
-@pytest.fixture(scope="module")
-def planted(world: World) -> frozenset[str]:
-    """The list: the generator's own names and the server's label values, less what is public by declaration."""
-    state = world.state
-    start, end = (int(datetime.fromisoformat(state["backfill"][k]).timestamp()) for k in ("start", "end"))
-    names = set(planted_names(state["seed"], start, end))
-    for label in world.ask("labels"):
-        if label not in published_labels() | {"__name__"}:
-            names.update(world.ask(f"label/{label}/values"))
-    shipped = public_text()
-    return frozenset(name for name in names if len(name) >= SHORTEST and name not in shipped)
 
 
 def decoded(path: Path) -> Iterator[str]:
