@@ -219,7 +219,7 @@ def test_a_first_server_that_is_down_leaves_the_run_to_the_others(
 
     reader, info = _open_all([down, pair[0].url, pair[1].url])
 
-    assert info.version == pair[0].version
+    assert info.version == pair[0].version.partition("+")[0]  # what a build calls itself stays out
     assert_equal(_vectors(reader, "early_gap"), _oracle(pair[0], "early_gap"))
     assert reader.serving("early_gap", GRID).replica == 1  # the place in the configuration, not among those that are up
     assert [record.__dict__["place"] for record in caplog.records if record.levelno >= logging.WARNING] == [down]
