@@ -99,7 +99,7 @@ def test_the_page_leads_from_a_metric_to_a_frame(
     assert schema["metrics"][0]["name"] == "acme_orders_total"
     without = settings.model_copy(update={"collection": settings.collection.model_copy(update={"schemas": None})})
     report = run_audit(without, tmp_path / "public/releases/2026.1.0", now=read_clock())
-    assert ("table orders", "unknown-schema") in {(each.place, each.code) for each in report.findings}
+    assert ("table of the manifest", "unknown-schema") in {(each.place, each.code) for each in report.findings}
     for path in (tmp_path / "public").rglob("*"):
         assert path.is_dir() or not [secret for secret in SECRETS if secret.encode() in path.read_bytes()]
 
