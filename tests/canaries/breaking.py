@@ -82,7 +82,7 @@ ERRORS: Final[dict[str, Callable[[str], Exception]]] = {
     "KeyError": KeyError,
     "ValueError": _quote(ValueError),
     "TypeError": _quote(TypeError),
-    "OSError": lambda text: OSError(28, "No space left on device", f"/work/{text}"),
+    "OSError": lambda text: OSError(28, "No space left on device", f"/folder/{text}"),
     "UnicodeDecodeError": lambda text: UnicodeDecodeError("utf-8", text.encode(), 0, 1, text),
     "ValidationError": _invalid,
     "ConnectionError": _response,

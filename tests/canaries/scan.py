@@ -76,10 +76,10 @@ def texts_of(path: Path) -> Iterator[bytes]:
     if content.startswith(_GZIP):
         yield gzip.decompress(content)
     if len(content) > 12 and content.startswith(b"PAR1") and content.endswith(b"PAR1"):
-        yield from (text.encode() for text in _decode(path))
+        yield from (text.encode() for text in decode_parquet(path))
 
 
-def _decode(path: Path) -> Iterator[str]:
+def decode_parquet(path: Path) -> Iterator[str]:
     """Yield every dictionary entry, statistic and footer of a Parquet file."""
     metadata = pq.read_metadata(path)
     yield json.dumps({repr(key): repr(value) for key, value in (metadata.metadata or {}).items()})

@@ -1,17 +1,15 @@
 """No raw identifier is anywhere in what was written: an independent search for the names that were planted."""
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import ahocorasick
-import pyarrow.parquet as pq
 import pytest
 
 from schemas.registry import latest_tables
+from tests.canaries.scan import decode_parquet
 from tests.e2e.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -23,18 +21,8 @@ def decoded(path: Path) -> Iterator[str]:
     """Yield all text of a file: its bytes, and for Parquet every cell, dictionary entry, statistic and footer."""
     content = path.read_bytes()
     yield content.decode("latin-1")
-    if path.suffix != ".parquet":
-        return
-    metadata = pq.read_metadata(path)
-    yield json.dumps({repr(key): repr(value) for key, value in (metadata.metadata or {}).items()})
-    yield str(metadata.to_dict())
-    texts = [field.name for field in pq.read_schema(path) if str(field.type) == "string"]
-    with pq.ParquetFile(path, read_dictionary=texts) as file:
-        for group in range(file.num_row_groups):
-            for column in file.read_row_group(group, columns=texts).columns:
-                for chunk in column.chunks:
-                    dictionary: Any = getattr(chunk, "dictionary")  # noqa: B009 - the stubs don't know it
-                    yield "\n".join(text for text in dictionary.to_pylist() if text is not None)
+    if path.suffix == ".parquet":
+        yield from decode_parquet(path)
 
 
 def test_the_planted_list_is_long(planted: frozenset[str]) -> None:
