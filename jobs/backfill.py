@@ -25,7 +25,7 @@ from jobs.clock import read_clock, read_stopwatch
 from jobs.config import Settings, read_settings
 from jobs.guard import guard_process, locate_crash
 from jobs.lean import leave_pandas_out
-from jobs.snapshot.run import SnapshotResult, choose_tables, plan_snapshot, run_snapshot
+from jobs.snapshot.run import SnapshotResult, choose_tables, plan_snapshot, refuse_failures, run_snapshot
 from jobs.source import open_source
 from jobs.store import open_store
 from schemas.errors import (
@@ -120,18 +120,7 @@ class _Backfill:
 
     def raise_failures(self) -> None:
         """Raise as a snapshot does: what forbids, the first error if nothing was committed, or that data lack."""
-        if not self.errors:
-            return
-        for error in self.errors:
-            if isinstance(error, PrivacyError):
-                raise error
-        failed = [error for error in self.errors if isinstance(error, SourceError)]
-        if not failed or not self.result.commits:
-            raise (failed or self.errors)[0]
-        raise PartialResult(
-            f"{len(self.result.failures)} tables were not committed and stay due, {self.result.commits} were; the "
-            f"first: {self.result.failures[0]}"
-        )
+        refuse_failures(self.errors, self.result, tables=len(self.result.failures))
 
 
 def run_backfill(

@@ -32,6 +32,7 @@ from schemas.errors import (
     DeadlineReached,
     PartialResult,
     PrivacyError,
+    PublisherError,
     SourceError,
     StoreError,
     UsageError,
@@ -364,15 +365,20 @@ class _Run:
 
     def raise_failures(self) -> None:
         """Raise what went wrong: the first error itself when nothing was committed, else that data are missing."""
-        if not self.errors:
-            return
-        for error in self.errors:
-            if isinstance(error, PrivacyError):
-                raise error
-        failed = [error for error in self.errors if isinstance(error, SourceError)]
-        if not failed or not self.result.commits:
-            raise (failed or self.errors)[0]
-        raise PartialResult(
-            f"{len(failed)} tables were not committed and stay due, {self.result.commits} were; the first: "
-            f"{self.result.failures[0]}"
-        )
+        tables = sum(isinstance(error, SourceError) for error in self.errors)
+        refuse_failures(self.errors, self.result, tables=tables)
+
+
+def refuse_failures(errors: Sequence[PublisherError], result: SnapshotResult, *, tables: int) -> None:
+    """Raise what forbids, the first error if nothing was committed, or that so many ``tables`` were not committed."""
+    if not errors:
+        return
+    for error in errors:
+        if isinstance(error, PrivacyError):
+            raise error
+    failed = [error for error in errors if isinstance(error, SourceError)]
+    if not failed or not result.commits:
+        raise (failed or errors)[0]
+    raise PartialResult(
+        f"{tables} tables were not committed and stay due, {result.commits} were; the first: {result.failures[0]}"
+    )
