@@ -84,7 +84,8 @@ class HeldFile:
             aside.hardlink_to(self.path)  # keeps a name, so that a later run can overwrite it if this one dies
             temporary.replace(self.path)
             _sync(self.path.parent)
-            _shred(aside)
+            with suppress(FileNotFoundError):  # the next writer, who holds the new file, has swept it already
+                _shred(aside)
 
 
 @contextmanager

@@ -219,6 +219,28 @@ def test_many_new_keys_at_once_lose_none(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["ring"]
 
 
+def test_a_writer_says_what_it_did_when_the_next_one_sweeps_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file is in its place and not locked yet, so the next writer may tidy before the first has."""
+    path = tmp_path / "ring"
+    create_private(path, OLD)
+    shred = key_file._shred
+
+    def come_between(left: Path) -> None:
+        monkeypatch.setattr(key_file, "_shred", shred)
+        with hold_private(path) as next_writer:
+            assert next_writer.text == NEW
+        shred(left)
+
+    monkeypatch.setattr(key_file, "_shred", come_between)
+    with hold_private(path) as held:
+        held.replace(NEW)
+
+    assert read_private(path) == NEW
+    assert [file.name for file in tmp_path.iterdir()] == ["ring"]
+
+
 def test_of_many_first_keys_one_wins_and_the_others_say_so(tmp_path: Path) -> None:
     path = tmp_path / "ring"
 
