@@ -71,16 +71,24 @@ def _kind(column: LabelColumn) -> str:
 @schema_app.command("check")
 def schema_check(context: typer.Context, as_json: Json = False) -> None:
     """Hold the registry against its lock file and its own rules; tables of your own against theirs."""
-    from jobs.registry import registry_at_hand
-    from schemas.compat import check_registry
-    from schemas.lock import check_lock
-    from schemas.registry import LOCK, shipped_tables
+    from jobs.registry import check_tables
 
-    registry = registry_at_hand(context.obj)
-    problems = [*check_registry(registry.tables), *check_lock(shipped_tables(), LOCK.read_text("utf-8"))]
+    problems = check_tables(context.obj)
     print_result(as_json, {"problems": problems}, problems or ["the registry is consistent with its lock"])
     if problems:
         raise UsageError(f"the registry has {len(problems)} problems, the first: {problems[0]}")
+
+
+@schema_app.command("lock")
+def schema_lock(context: typer.Context, as_json: Json = False) -> None:
+    """Hold the versions of your own tables fast: from then on every command refuses one that has changed."""
+    from jobs.registry import lock_own_tables
+    from schemas.digest import digest
+
+    added = lock_own_tables(settings_of(context))
+    facts = [{"table": each.table, "version": each.version, "digest": digest(each)} for each in added]
+    lines = [f"locked {each['table']} {each['version']}" for each in facts]
+    print_result(as_json, {"locked": facts}, lines or ["every version was locked already"])
 
 
 @schema_app.command("diff")

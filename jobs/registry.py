@@ -5,10 +5,12 @@ from pathlib import Path
 
 from jobs.config import Settings, read_settings
 from schemas.authoring import render_next_minor, render_template
+from schemas.compat import check_registry
 from schemas.errors import UsageError
 from schemas.label_classes import LabelCatalogue
-from schemas.own_tables import read_own_classes, read_registry
-from schemas.registry import TABLES, Registry, read_model, shipped_registry
+from schemas.lock import check_lock, extend_lock
+from schemas.own_tables import read_own_classes, read_own_lock, read_registry
+from schemas.registry import LOCK, TABLES, Registry, read_model, shipped_registry, shipped_tables
 from schemas.table import TableSchema
 
 
@@ -36,6 +38,29 @@ def registry_at_hand(config: Path | None) -> Registry:
     """Return the tables of the configuration, or the shipped ones where there is none."""
     settings = settings_at_hand(config)
     return registry_of(settings) if settings else shipped_registry()
+
+
+def check_tables(config: Path | None) -> list[str]:
+    """Return what is wrong with the tables of the configuration, their locks included."""
+    settings = settings_at_hand(config)
+    registry = registry_of(settings) if settings else shipped_registry()
+    problems = [*check_registry(registry.tables), *check_lock(shipped_tables(), LOCK.read_text("utf-8"))]
+    own = settings.collection.schemas if settings else None
+    if own and (lock := read_own_lock(own)):
+        problems += check_lock(_own_tables(registry), lock, command="'opspub schema lock'")
+    return problems
+
+
+def lock_own_tables(settings: Settings) -> list[TableSchema]:
+    """Hold the versions of an operator's own tables fast from now on; return those that were not before."""
+    folder = settings.collection.schemas
+    if folder is None:
+        raise UsageError("found no collection.schemas in the configuration; wanted the folder of your own tables")
+    return extend_lock(folder / LOCK.name, _own_tables(registry_of(settings)))
+
+
+def _own_tables(registry: Registry) -> list[TableSchema]:
+    return [schema for schema in registry.tables if schema.table in registry.own]
 
 
 def find_version(what: str, config: Path | None) -> TableSchema:

@@ -1,15 +1,18 @@
 """Hold released table versions fast: ``tables.lock`` keeps the digest and the content of each, one per line.
 
-``python -m schemas.lock`` adds the versions that it does not know yet, and refuses if a known one has changed.
+``python -m schemas.lock`` adds the shipped versions that it does not know yet, and refuses if a known one has changed;
+``opspub schema lock`` does the same for tables of an operator's own.
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.compat import compare_tables
 from schemas.digest import canonical_json, digest
+from schemas.errors import UsageError
 from schemas.registry import LOCK, shipped_tables
 from schemas.table import TableSchema
 
@@ -43,27 +46,46 @@ def render_lock(tables: Iterable[TableSchema]) -> str:
     )
 
 
-def check_lock(tables: Iterable[TableSchema], lock_text: str) -> list[str]:
-    """Return what differs between the tables and what was released; empty when nothing does."""
+def check_lock(tables: Iterable[TableSchema], lock_text: str, *, command: str = "python -m schemas.lock") -> list[str]:
+    """Return what differs between the tables and what was released; empty when nothing does.
+
+    ``command`` is what adds a version to this lock.
+    """
     present = {_key(schema): schema for schema in tables}
-    locked, found = _read_lock(lock_text)
-    for key, entry in locked.items():
-        found += _check_entry(entry, present.get(key))
-    return found + [
-        f"table {schema.table} {schema.version} is not in {LOCK.name}; run python -m schemas.lock to add it"
+    locked, _ = _read_lock(lock_text)
+    return check_locked(present.values(), lock_text) + [
+        f"table {schema.table} {schema.version} is not in {LOCK.name}; run {command} to add it"
         for key, schema in present.items()
         if key not in locked
     ]
 
 
-def main() -> int:
-    """Add what is new to the lock; print what forbids it and change nothing if a released version differs."""
-    text = LOCK.read_text("utf-8") if LOCK.exists() else ""
+def check_locked(tables: Iterable[TableSchema], lock_text: str) -> list[str]:
+    """Return what differs from what was released, whatever else there is: a version not locked may still change."""
+    present = {_key(schema): schema for schema in tables}
+    locked, found = _read_lock(lock_text)
+    return found + [each for key, entry in locked.items() for each in _check_entry(entry, present.get(key))]
+
+
+def extend_lock(path: Path, tables: Sequence[TableSchema]) -> list[TableSchema]:
+    """Add what is new to the lock at ``path`` and return it; raise ``UsageError`` if a released version differs."""
+    text = path.read_text("utf-8") if path.exists() else ""
+    if problems := check_locked(tables, text):
+        raise UsageError("\n".join(problems))
     locked, _ = _read_lock(text)
-    if problems := check_lock([schema for schema in shipped_tables() if _key(schema) in locked], text):
-        sys.stderr.write("\n".join(problems) + "\n")
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(render_lock(tables), "utf-8")
+    beside.replace(path)
+    return [schema for schema in tables if _key(schema) not in locked]
+
+
+def main() -> int:
+    """Lock the shipped tables; print what forbids it and change nothing if a released version differs."""
+    try:
+        extend_lock(LOCK, shipped_tables())
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
         return 2
-    LOCK.write_text(render_lock(shipped_tables()), "utf-8")
     return 0
 
 

@@ -112,11 +112,19 @@ def test_the_commands_of_the_page_accept_it_and_refuse_what_is_not_reviewed(benc
     bench.set("privacy", policy="./my-policy.yaml")
 
     linted, listed = bench.run("policy", "lint"), bench.run("schema", "list")
+    locked = [bench.run("schema", "lock").out for _ in range(2)]
+    next_minor = bench.folder / "my-tables/orders_v1.1.yaml"
+    next_minor.write_text(bench.run("schema", "new", "orders").out)
+    unlocked = bench.run("schema", "check")
+    next_minor.unlink()
     begun = bench.run("schema", "new", "returns", "--folder", "my-tables")
     refused = bench.run("schema", "check")
 
     assert linted.code == 0, linted.out + linted.err
     assert "orders" in [line.split()[0] for line in listed.out.splitlines() if line.endswith("your own")]
+    assert locked == ["locked orders 1.0\n", "every version was locked already\n"]
+    assert unlocked.code == 2
+    assert "table orders 1.1 is not in tables.lock; run 'opspub schema lock' to add it" in unlocked.line
     assert begun.out == "wrote my-tables/returns_v1.0.yaml\n"
     assert refused.code == 2
     assert "returns_v1.0.yaml" in refused.line

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas.errors import PublisherError
+from schemas.errors import PublisherError, UsageError
+from schemas.lock import extend_lock
 from schemas.own_tables import OWN_CLASSES, read_registry
-from schemas.registry import shipped_registry
+from schemas.registry import LOCK, shipped_registry
 from tests.schemas.builders import a_column, a_metric, a_table_file
 
 CLASSES = {
@@ -118,3 +119,20 @@ def test_an_exporter_that_is_known_cannot_be_classed_anew(tmp_path: Path, name: 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(PublisherError, match="is not a folder"):
         read_registry(tmp_path / "none")
+
+
+def test_a_locked_version_cannot_change_and_the_next_one_still_can(tmp_path: Path) -> None:
+    """Snapshots and releases name it: what its columns mean must not depend on when the folder is read."""
+    write(tmp_path, a_table_file())
+    (locked,) = extend_lock(tmp_path / LOCK.name, [read_registry(tmp_path).find("oven")])
+    grown = a_table_file(version="1.1", metrics=[*a_table_file()["metrics"], a_metric("oven_smoke", labels=["oven"])])
+    write(tmp_path, grown)
+
+    assert locked.version == "1.0"
+    assert read_registry(tmp_path).find("oven").version == "1.1"
+    write(tmp_path, a_table_file(description="Ovens, told in other words."))
+    with pytest.raises(UsageError, match=r"table oven 1\.0 was released and has changed: table oven: description"):
+        read_registry(tmp_path)
+    (tmp_path / "oven_v1.0.yaml").unlink()
+    with pytest.raises(UsageError, match=r"table oven 1\.0 was released and is gone; restore oven_v1\.0\.yaml"):
+        read_registry(tmp_path)
