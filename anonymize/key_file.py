@@ -17,8 +17,23 @@ from typing import Final
 from schemas.errors import PrivacyError
 
 _LARGEST: Final = 1 << 20
-_HINT: Final = "make one with 'opspub key new'"
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe without a writer must not block
+
+
+@dataclass(frozen=True)
+class SecretKind:
+    """What a file of secrets is, and whose commands make and show it: for messages alone."""
+
+    name: str
+    commands: str
+
+    @property
+    def hint(self) -> str:
+        """How to mend a file that is missing or strange."""
+        return f"make one with '{self.commands} new'"
+
+
+RING: Final = SecretKind("key ring", "opspub key")
 
 
 def find_exposure(status: os.stat_result, folder: os.stat_result, *, user: int, groups: Collection[int]) -> str | None:
@@ -41,22 +56,22 @@ def find_exposure(status: os.stat_result, folder: os.stat_result, *, user: int, 
     return None
 
 
-def read_private(path: Path) -> str:
+def read_private(path: Path, kind: SecretKind = RING) -> str:
     """Return the text of a file that only this user can read; raise ``PrivacyError`` for any other."""
-    with _translated(path, "read"):
+    with _translated(path, "read", kind):
         while True:
             descriptor = os.open(path, _READ)
             try:
-                content = _read(path, descriptor)
+                content = _read(path, descriptor, kind)
                 if os.path.samestat(path.stat(), os.fstat(descriptor)):
-                    return _decode(path, content)
+                    return _decode(path, content, kind)
             finally:
                 os.close(descriptor)  # it was replaced meanwhile, so what we read may be overwritten already
 
 
-def create_private(path: Path, text: str) -> None:
+def create_private(path: Path, text: str, kind: SecretKind = RING) -> None:
     """Make a file with mode 0600; raise ``PrivacyError`` where there is one: it may be in use already."""
-    with _translated(path, "written"):
+    with _translated(path, "written", kind):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _write_beside(path, text)
         try:
@@ -64,7 +79,7 @@ def create_private(path: Path, text: str) -> None:
         except (FileExistsError, FileNotFoundError):  # not found: whoever was first has swept it
             with suppress(FileNotFoundError):
                 _shred(temporary)
-            raise PrivacyError(f"another call made {path} meanwhile; look at it with 'opspub key show'") from None
+            raise PrivacyError(f"another call made {path} meanwhile; look at it with '{kind.commands} show'") from None
         temporary.unlink(missing_ok=True)
         _sync(path.parent)
 
@@ -121,10 +136,10 @@ def _lock(path: Path) -> tuple[int, Path]:
         os.close(descriptor)  # it was replaced while we waited: lock the new one
 
 
-def _read(path: Path, descriptor: int) -> bytes:
+def _read(path: Path, descriptor: int, kind: SecretKind = RING) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise PrivacyError(f"key file {path} is not a file; {_HINT}")
+        raise PrivacyError(f"key file {path} is not a file; {kind.hint}")
     groups = {os.getegid(), *os.getgroups()}
     for folder in {path.parent, Path(os.path.realpath(path)).parent}:  # of the link, and of what it leads to
         if exposure := find_exposure(status, folder.stat(), user=os.geteuid(), groups=groups):
@@ -132,11 +147,11 @@ def _read(path: Path, descriptor: int) -> bytes:
     return os.pread(descriptor, _LARGEST, 0)
 
 
-def _decode(path: Path, content: bytes) -> str:
+def _decode(path: Path, content: bytes, kind: SecretKind = RING) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:  # it would quote the secret
-        raise PrivacyError(f"key file {path} is not a key ring; {_HINT}") from None
+        raise PrivacyError(f"key file {path} is not a {kind.name}; {kind.hint}") from None
 
 
 def _write_beside(path: Path, text: str) -> Path:
@@ -189,10 +204,10 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path, what: str) -> Iterator[None]:
+def _translated(path: Path, what: str, kind: SecretKind = RING) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise PrivacyError(f"found no key file {path}; {_HINT}") from None
+        raise PrivacyError(f"found no key file {path}; {kind.hint}") from None
     except OSError as error:
         raise PrivacyError(f"key file {path} cannot be {what}: {error.strerror}") from None

@@ -104,6 +104,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "publish.url": "Address at which readers reach the public store, if it is not the store's own: `retract` asks "
     "there, without credentials, whether everything is gone.",
     "publish.approvals": "How many people must approve a built release (`opspub approve`) before `publish` takes it.",
+    "publish.signing_key_file": "The Ed25519 key that signs releases when they are published, as `opspub signing new` "
+    "makes it. Mode 0600; a file that others may read is refused: [signing.md](signing.md).",
     "s3_endpoint_url": "S3 server other than Amazon's, such as `https://s3.example.org`; "
     "`https://{bucket}.s3.example.org` where the bucket belongs in the host's name. `S3_ENDPOINT_URL` serves too.",
 }

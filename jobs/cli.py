@@ -14,6 +14,7 @@ import typer
 from jobs.cli_backfill import backfill
 from jobs.cli_registry import key_app, policy_app, schema_app
 from jobs.cli_retention import expire
+from jobs.cli_signing import signing_app
 from jobs.clock import read_clock, read_stopwatch
 from jobs.guard import describe_crash, guard_process
 from jobs.terminal import (
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command()(backfill)
 app.command()(expire)
 app.add_typer(key_app, name="key")
+app.add_typer(signing_app, name="signing")
 app.add_typer(schema_app, name="schema")
 app.add_typer(policy_app, name="policy")
 
@@ -225,6 +227,10 @@ def publish(context: typer.Context, version: Version, as_json: Json = False) -> 
         f"published {version}: {result.files} files ({result.written} new), {result.bytes / (1 << 20):.1f} MiB",
         f"at {result.url} (latest is {result.latest})",
     ]
+    if result.signed_by:
+        lines.append(f"signed by {result.signed_by}")
+    if result.unsigned:
+        lines.append(f"not signed by {result.unsigned}: it was public before, and what speaks for it is written once")
     print_result(as_json, dataclasses.asdict(result), lines)
 
 
@@ -254,13 +260,20 @@ def verify(
     context: typer.Context,
     version: Version,
     manifest_sha256: Annotated[str | None, typer.Option(help="The digest that a citation names.")] = None,
+    public_key: Annotated[
+        list[Path] | None, typer.Option(help="A publisher's public key, which must have signed; again for another.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Re-read a published release and say what was proven; exit 6 if anything speaks against it."""
+    from jobs.publish.sign import read_public_key
     from jobs.publish.verify import refuse_unproven, render_verification, run_verify
 
+    keys = tuple(read_public_key(path) for path in public_key or ())
     with show_progress() as progress:
-        result = run_verify(settings_of(context), version, manifest_sha256=manifest_sha256, progress=progress)
+        result = run_verify(
+            settings_of(context), version, manifest_sha256=manifest_sha256, keys=keys, progress=progress
+        )
     facts = dataclasses.asdict(result) | {"proven": result.proven}
     print_result(as_json, facts, list(render_verification(result)))
     refuse_unproven(result, manifest_sha256=manifest_sha256)

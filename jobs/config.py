@@ -151,6 +151,7 @@ class Publish(_Section):
 
     url: Annotated[str | None, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")] = None
     approvals: Annotated[int, Field(ge=0, le=10)] = 0
+    signing_key_file: Path | None = None
 
 
 class Settings(_Section):
@@ -282,6 +283,9 @@ def resolve_paths(settings: Settings, folder: Path) -> Settings:
             "staging": store(settings.staging),
             "public": store(settings.public),
             "work_dir": absolute(settings.work_dir),
+            "publish": settings.publish.model_copy(
+                update={"signing_key_file": absolute(settings.publish.signing_key_file)}
+            ),
         }
     )
 

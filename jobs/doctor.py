@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from anonymize.keys import read_ring
 from collector.promql import render_selector
 from jobs.config import Settings
+from jobs.publish.sign import read_signing_key
 from jobs.snapshot.run import choose_tables
 from jobs.source import OpenSource, open_source
 from jobs.store import open_store, refuse_unguarded
@@ -52,6 +54,8 @@ def _checks(settings: Settings, now: datetime) -> Iterator[Check]:
         yield _run(name, lambda url=url: _probe_store(settings, url, now))  # type: ignore[misc] # bound on purpose
     yield _run("key", lambda: _check_key(settings, now))
     yield _run("policy", lambda: _check_policy(settings))
+    if settings.publish.signing_key_file:
+        yield _run("signing", lambda path=settings.publish.signing_key_file: _check_signing_key(path))  # type: ignore[misc] # bound on purpose
 
 
 def _run(name: str, check: Callable[[], str]) -> Check:
@@ -108,6 +112,10 @@ def _check_key(settings: Settings, now: datetime) -> str:
     ring = read_ring(settings.privacy.key_file)
     ring.key_for(snap_outward(now, now + timedelta(milliseconds=1), settings.collection.window))
     return f"{len(ring.keys)} keys in the ring, one for the present"
+
+
+def _check_signing_key(path: Path) -> str:
+    return f"releases are signed by {read_signing_key(path).public.key_id}"
 
 
 def _check_policy(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""What speaks for a release beside it: who audited and approved which bytes, and when they became public.
+"""What speaks for a release beside it: who audited, approved and signed which bytes, and when they became public.
 
 ``SHA256SUMS`` beside these files names them and the manifest, so that a change in any of them shows. What comes later,
 the destruction of the key, is not in there.
@@ -10,10 +10,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from jobs.publish.built import Approval, AuditedRelease
+from jobs.publish.sign import PublicKey, Signature, check_signature, signature_name
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.store import AccessRefused, Store, WholeStore, has_digest, hash_object
 from schemas.destruction import KeyAttestation
 from schemas.digest import canonical_json, readable_json
+from schemas.errors import StoreError
+from schemas.manifest import Manifest
 
 LATER: Final = "key-destroyed.json"
 
@@ -27,8 +30,10 @@ def attestations(version: str) -> str:
     return f"attestations/{version}/"
 
 
-def attest(public: Store, release: AuditedRelease, approvals: tuple[Approval, ...]) -> tuple[str, ...]:
-    """Publish, before there is a release, who looked at its bytes, and when; return the keys.
+def attest(
+    public: Store, release: AuditedRelease, approvals: tuple[Approval, ...], signature: Signature | None
+) -> tuple[str, ...]:
+    """Publish, before there is a release, who looked at its bytes, when, and whose they are; return the keys.
 
     Does nothing once the sums are written: what comes after them would be named nowhere.
     """
@@ -38,9 +43,20 @@ def attest(public: Store, release: AuditedRelease, approvals: tuple[Approval, ..
     report = release.report
     said = {f"{folder}audit-{report.audited:%Y%m%dT%H%M%SZ}.json": readable_json(report)}
     said |= {f"{folder}approval-{approval.approver}.json": readable_json(approval) for approval in approvals}
+    said |= {folder + signature_name(signature.key_id): readable_json(signature)} if signature else {}
     for key, content in said.items():
         public.put_new(key, content)
+    if signature and not is_attested(public, release.manifest.release.version, signature):
+        raise StoreError(
+            f"{folder}{signature_name(signature.key_id)} is in {public.url} with other bytes than this key signs; "
+            "look who wrote it, and remove it"
+        )
     return tuple(said)
+
+
+def is_attested(public: Store, version: str, signature: Signature) -> bool:
+    """Tell whether a release bears exactly this signature."""
+    return public.get(attestations(version) + signature_name(signature.key_id)) == readable_json(signature)
 
 
 def attest_published(public: WholeStore, version: str, manifest_sha256: str, *, ours: tuple[str, ...], at: str) -> None:
@@ -86,6 +102,26 @@ def check_attestations(
     later = _get(public, folder + LATER)
     if later is not None and not _is_destruction(later, version):
         yield f"{folder}{LATER}: is not what a publisher writes"
+
+
+def find_signers(
+    public: WholeStore, manifest: Manifest, manifest_sha256: str, keys: tuple[PublicKey, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which of the keys signed this release, and what speaks against that.
+
+    One good signature is enough, since keys follow one another; a bad one is never passed over.
+    """
+    signers, bad, absent = [], [], []
+    for key in dict.fromkeys(keys):
+        path = attestations(manifest.release.version) + signature_name(key.key_id)
+        content = _get(public, path)
+        if content is None:
+            absent.append(f"{path}: is missing")
+        elif problem := check_signature(content, key, manifest, manifest_sha256=manifest_sha256):
+            bad.append(f"{path}: {problem}")
+        else:
+            signers.append(key.key_id)
+    return tuple(signers), tuple(bad if bad or signers else absent)
 
 
 def _render(version: str, manifest_sha256: str, hashes: dict[str, str]) -> bytes:

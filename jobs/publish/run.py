@@ -11,10 +11,11 @@ from typing import Final
 from jobs.config import Settings
 from jobs.kept import keep_span
 from jobs.keys import attest_destroyed_key
-from jobs.publish.attest import attest, attest_published
+from jobs.publish.attest import attest, attest_published, is_attested
 from jobs.publish.built import AuditedRelease, read_approvals, read_audited, read_sums
 from jobs.publish.catalog import read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
+from jobs.publish.sign import Signature, read_signing_key, sign
 from jobs.release.build import Progress
 from jobs.release.hidden import keep_hidden, read_hidden
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
@@ -35,6 +36,10 @@ class PublishResult:
     bytes: int
     url: str
     latest: str | None
+    signed_by: str | None
+    """The id of the configured key, if the release bears its signature."""
+    unsigned: str | None
+    """The id of the configured key, if it doesn't: the release was public before."""
 
 
 def run_publish(
@@ -47,6 +52,7 @@ def run_publish(
     """Publish ``version``; running it again after it died goes on where it stopped."""
     release = read_audited(settings, version, now=clock())
     approvals = read_approvals(release, required=settings.publish.approvals)
+    signature = _sign(settings, release)
     refuse_nested(settings.staging, settings.public)
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     refuse_retracted(public, version)
@@ -68,7 +74,7 @@ def run_publish(
         keep_span(staging, record)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
-    ours = attest(public, release, approvals)
+    ours = attest(public, release, approvals, signature)
     attest_destroyed_key(settings, version, manifest.key_id)
     still_wanted()
     written += public.put_new(prefix + MANIFEST, release.content)
@@ -78,7 +84,18 @@ def run_publish(
     still_wanted()
     progress(len(hashes), len(hashes), "done")
     size = sum(file.bytes for file in manifest.files)
-    return PublishResult(version, len(hashes) + 1, written, size, f"{public.url}/{prefix}", catalog.latest)
+    signed = signature is not None and is_attested(public, version, signature)
+    key_id = signature.key_id if signature else None
+    return PublishResult(
+        version=version,
+        files=len(hashes) + 1,
+        written=written,
+        bytes=size,
+        url=f"{public.url}/{prefix}",
+        latest=catalog.latest,
+        signed_by=key_id if signed else None,
+        unsigned=None if signed else key_id,
+    )
 
 
 def refuse_retracted(public: WholeStore, version: str) -> None:
@@ -100,6 +117,11 @@ def refuse_nested(staging: str, public: str) -> None:
         raise UsageError(
             f"the public store {public} and the private one {staging} lie in one another; wanted two places apart"
         )
+
+
+def _sign(settings: Settings, release: AuditedRelease) -> Signature | None:
+    path = settings.publish.signing_key_file
+    return sign(read_signing_key(path), release.manifest, manifest_sha256=release.manifest_sha256) if path else None
 
 
 def _check_files(folder: Path, hashes: dict[str, str]) -> None:

@@ -9,8 +9,9 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from jobs.config import Settings
-from jobs.publish.attest import attestations, check_attestations
+from jobs.publish.attest import attestations, check_attestations, find_signers
 from jobs.publish.catalog import CATALOG, check_catalog, read_retraction
+from jobs.publish.sign import PublicKey
 from jobs.release.build import Progress, check_version
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.store import AccessRefused, WholeStore, has_digest, open_store
@@ -39,6 +40,10 @@ class VerifyResult:
     """Whether the manifest is the cited one; ``None`` when none was cited."""
     problems: tuple[str, ...]
     """What is not as the manifest says."""
+    signed_by: tuple[str, ...] | None = None
+    """Which of the given keys signed this manifest; ``None`` when none was given."""
+    unsigned: tuple[str, ...] = ()
+    """What speaks against the signatures that were asked for."""
 
     @property
     def proven(self) -> str:
@@ -46,13 +51,15 @@ class VerifyResult:
         if self.problems:
             return "nothing: it is not consistent with its manifest"
         said = "consistent: every byte is what its manifest says"
-        if self.cited is None:
-            return said
-        return (
-            f"{said}, and the manifest is the cited one"
-            if self.cited
-            else (f"{said}; but the manifest found differs from the cited digest")
-        )
+        if self.cited:
+            said += ", and the manifest is the cited one"
+        if self.signed_by and not self.unsigned:
+            said += f", and it is signed by {' and '.join(self.signed_by)}"
+        if self.cited is False:
+            said += "; but the manifest found differs from the cited digest"
+        if self.unsigned:
+            said += f"; but it is not signed by a given key: {self.unsigned[0]}"
+        return said
 
 
 def run_verify(
@@ -60,9 +67,10 @@ def run_verify(
     version: str,
     *,
     manifest_sha256: str | None = None,
+    keys: tuple[PublicKey, ...] = (),
     progress: Progress = lambda done, total, what: None,
 ) -> VerifyResult:
-    """Hash every object of a release against its manifest, and the manifest against the catalog or a citation.
+    """Hash every object of a release against its manifest, and the manifest against catalog, citation and signature.
 
     Raise ``StoreError`` for a release that was retracted, with the reason that its publisher gave.
     """
@@ -96,6 +104,7 @@ def run_verify(
     if sums != "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)).encode():
         problems.append(f"{SUMS}: does not say what the manifest says")
     problems += check_attestations(public, version, found, _list(settings, attestations(version)))
+    signers, unsigned = find_signers(public, manifest, found, keys)
     progress(len(manifest.files), len(manifest.files), "done")
     return VerifyResult(
         version=version,
@@ -106,6 +115,8 @@ def run_verify(
         listed=present is not None,
         cited=None if manifest_sha256 is None else manifest_sha256.strip().lower() == found,
         problems=tuple(problems),
+        signed_by=signers if keys else None,
+        unsigned=unsigned,
     )
 
 
@@ -134,7 +145,7 @@ def _in_words(count: float) -> str:
 
 
 def refuse_unproven(result: VerifyResult, *, manifest_sha256: str | None) -> None:
-    """Raise ``StoreError`` when something speaks against a release: its own bytes first, then a citation."""
+    """Raise ``StoreError`` when something speaks against a release: its bytes first, then citation and signature."""
     if result.problems:
         raise StoreError(
             f"{result.version} is not what its manifest says: {result.problems[0]} ({len(result.problems)} in all)"
@@ -143,6 +154,11 @@ def refuse_unproven(result: VerifyResult, *, manifest_sha256: str | None) -> Non
         raise StoreError(
             f"the manifest found of {result.version} has SHA-256 {result.manifest_sha256}, the cited digest is "
             f"{manifest_sha256}: this is not the release that was cited"
+        )
+    if result.unsigned:
+        raise StoreError(
+            f"{result.version} is not signed by a given key: {result.unsigned[0]}; "
+            "is it the key of the release's time, and this publisher's?"
         )
 
 

@@ -24,6 +24,7 @@ TABLES: Final = ("node", "notebook_hub")
 BEFORE: Final = "2026.10.0"
 VERSION: Final = "2026.11.0"
 REASON: Final = "A column held what it should not."
+SIGNING_KEY: Final = "signing.pem"
 COMMANDS: Final = ("snapshot", "release", "publish", "retract")
 
 State = Literal["without", "published", "retracted"]
@@ -108,6 +109,7 @@ class Life:
             },
             "limits": {"deadline": "5m"},
             "privacy": {"key_file": "opspub.key"},
+            "publish": {"signing_key_file": SIGNING_KEY},
         }
         for name, values in changed.items():
             sections[name] = {**sections.get(name, {}), **values}
@@ -125,7 +127,7 @@ class Life:
             "snapshot": ("snapshot",),
             "release": ("release", VERSION, "--start", as_text(start), "--end", as_text(end)),
             "publish": ("publish", VERSION),
-            "verify": ("verify", VERSION),
+            "verify": ("verify", VERSION, "--public-key", str(self.folder / f"{SIGNING_KEY}.pub")),
             "retract": ("retract", VERSION, "--reason", REASON, "--yes"),
         }
         given = {"clock": (self.planted.now.isoformat(),), "environment": self.stores.credentials, **options}
@@ -211,7 +213,7 @@ def make_first(planted: Planted, warm: WarmProcess, folder: Path) -> Life:
     clock = (then.isoformat(),)
     config = ("--config", str(folder / "opspub.yaml"))
     span = ("--start", as_text(then - WINDOW), "--end", as_text(then))
-    for argv in (("key", "new"), ("snapshot",), ("release", BEFORE, *span), ("publish", BEFORE)):
+    for argv in (("key", "new"), ("signing", "new"), ("snapshot",), ("release", BEFORE, *span), ("publish", BEFORE)):
         ended = warm.run(Request((*config, *argv), clock=clock))
         assert ended.code == 0, ended.err
     return replace(life).configure()

@@ -46,6 +46,7 @@ def test_a_job_that_is_killed_leaves_nothing_half_done_and_the_next_run_finishes
             life.succeed(command)
             if command == "publish":
                 assert life.read_state(tmp_path / "cache") == "published"
+                assert life.succeed("verify").result["signed_by"]
         assert life.read_state(tmp_path / "cache") == "retracted"
         assert not list(life.stores.open_public().list("releases/2026.11.0/"))
         assert life.count_commits() == 2 * (WINDOWS + 1)

@@ -1,5 +1,6 @@
 """Whoever changes, removes or adds a byte of a public release: verification finds it, and names the file."""
 
+import hashlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Final
 import pytest
 
 from jobs.config import read_settings
+from jobs.publish.sign import read_public_key
 from jobs.publish.verify import run_verify
 from schemas.errors import PublisherError
 from tests.crash.conftest import NewLife
-from tests.crash.life import COMMANDS, VERSION
+from tests.crash.life import COMMANDS, SIGNING_KEY, VERSION
 from tests.store.places import FULL
 
 SEED: Final = 20261128
@@ -68,6 +70,28 @@ def test_every_changed_byte_is_found_with_the_name_of_its_file(public: tuple[Pat
         path.write_bytes(content)
 
     assert not problems(config)
+
+
+def test_no_changed_signature_passes_for_one_though_all_that_is_not_signed_says_so(public: tuple[Path, Path]) -> None:
+    """Whoever can write to the store can write sums and catalog anew; only the key's own word is out of their reach."""
+    config, folder = public
+    chance = random.Random(SEED)
+    key = read_public_key(config.with_name(f"{SIGNING_KEY}.pub"))
+    attested = folder / "attestations" / VERSION
+    path = attested / f"signature-{key.key_id}.json"
+    content, sums = path.read_bytes(), (attested / "SHA256SUMS").read_text()
+
+    for changed in variants(content, chance):
+        path.write_bytes(changed)
+        before, after = (hashlib.sha256(each).hexdigest() for each in (content, changed))
+        (attested / "SHA256SUMS").write_text(sums.replace(before, after))
+        result = run_verify(read_settings(config), VERSION, keys=(key,))
+        assert (result.problems, result.signed_by) == ((), ())
+        assert path.name in result.unsigned[0]
+
+    path.write_bytes(content)
+    (attested / "SHA256SUMS").write_text(sums)
+    assert run_verify(read_settings(config), VERSION, keys=(key,)).signed_by == (key.key_id,)
 
 
 def test_every_added_file_is_found_with_its_name(public: tuple[Path, Path]) -> None:
