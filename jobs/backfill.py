@@ -50,8 +50,8 @@ _LEFT_ALONE: Final = (UsageError, StoreError)
 """What ends a backfill at once: every other window would meet it, too."""
 _DEAD_WINDOWS: Final = 2
 _TICK_SECONDS: Final = 0.2
-_PATIENCE_SECONDS: Final = 8.0
-"""How long running tasks may take to break off when the process is told to stop."""
+PATIENCE_SECONDS: Final = 8.0
+"""How long running tasks may take to break off when the process is told to stop; then they are ended."""
 
 _stopped = threading.Event()
 """In a worker: whether its backfill was told to stop."""
@@ -239,7 +239,7 @@ def _run_tasks(
                 state.dead = 0
             if not told:
                 submit(1)
-        if told and (not running or read_stopwatch() - told > _PATIENCE_SECONDS):
+        if told and (not running or read_stopwatch() - told > PATIENCE_SECONDS):
             raise _tell_deadline(settings, state.result, told=True)
 
 
@@ -262,7 +262,8 @@ def _open_workers(
         return
     context = multiprocessing.get_context("spawn")  # a fork would share connections
     event = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(event, os.getpid()))
+    given = (event, os.getpid(), PATIENCE_SECONDS)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=given)
     try:
         yield pool, event.set
     finally:
@@ -300,8 +301,11 @@ def _open_cluster(scheduler: str) -> Iterator[Executor]:
         yield client.get_executor(pure=False, retries=0)
 
 
-def _begin_worker(event: Any, parent: int) -> None:  # noqa: ANN401 - multiprocessing's own type
-    """Make a fresh process a worker that ends with its backfill; a signal to both is for the backfill to act upon."""
+def _begin_worker(event: Any, parent: int, patience_seconds: float) -> None:  # noqa: ANN401 - multiprocessing's own type
+    """Make a fresh process a worker that ends with its backfill; a signal to both is for the backfill to act upon.
+
+    One that still waits for a store when its patience is over ends where it is, as if it had been killed.
+    """
     guard_process()
     leave_pandas_out()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -312,5 +316,7 @@ def _begin_worker(event: Any, parent: int) -> None:  # noqa: ANN401 - multiproce
             if os.getppid() != parent:
                 os._exit(1)  # nobody would ever tell it to end
         _stopped.set()
+        threading.Event().wait(patience_seconds)
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

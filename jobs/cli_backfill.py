@@ -24,7 +24,7 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Collect a long span, the oldest window first; goes on where it ended, as often as it is called."""
-    from jobs.backfill import run_backfill
+    from jobs.backfill import PATIENCE_SECONDS, run_backfill
     from jobs.config import find_config
     from jobs.lean import leave_pandas_out
     from jobs.signals import told_to_stop
@@ -35,7 +35,7 @@ def backfill(
     if span is None:
         raise UsageError("found neither --start nor --end; wanted the span to collect")
     began = read_stopwatch()
-    with show_progress() as progress, told_to_stop() as stopped:
+    with show_progress() as progress, told_to_stop(patience_seconds=PATIENCE_SECONDS + 1) as stopped:
         result = run_backfill(
             settings,
             span=span,

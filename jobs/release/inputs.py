@@ -1,6 +1,5 @@
 """Find the raw-scanned files that a release was made from, verify them, and gather their tokens for its audit."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from anonymize.audit.channels import read_channels
 from anonymize.audit.tokens import TokenSet
 from jobs.config import Settings
 from jobs.snapshot.commits import read_commits
-from jobs.store import Store, open_store
+from jobs.store import Store, fetch_hashed, open_store
 from schemas.commit import CommitFile, CommitRecord
 from schemas.errors import PrivacyError, PublisherError
 from schemas.manifest import Manifest
@@ -57,13 +56,11 @@ def gather_tokens(settings: Settings, commits: Sequence[CommitRecord]) -> TokenS
 def _read_strings(store: Store, file: CommitFile, path: Path) -> Iterable[str]:
     if file.raw_scan.hits:
         raise PrivacyError(f"the commit of {file.path} records raw values in it; nothing may be released from it")
-    store.fetch(file.path, path)
     try:
-        with path.open("rb") as opened:
-            if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
-                raise PrivacyError(f"{file.path} in {store.url} is not what its commit names; it was changed")
+        if fetch_hashed(store, file.path, path, file.sha256) != file.sha256:
+            raise PrivacyError(f"{file.path} in {store.url} is not what its commit names; it was changed")
         for channel in read_channels(path):
             if channel.column:
                 yield from channel.strings
     finally:
-        path.unlink()
+        path.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Read committed snapshots back: verified files in, where the rows of a metric and its series lie in them out."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.store import Store
+from jobs.store import Store, fetch_hashed
 from schemas.commit import CommitFile
 from schemas.errors import StoreError
 
@@ -18,9 +17,7 @@ def fetch_verified(store: Store, file: CommitFile, folder: Path) -> Path:
     """Copy a staged file to ``folder`` once; raise ``StoreError`` when it is not what its commit says."""
     path = folder / Path(file.path).name
     if not path.exists():
-        store.fetch(file.path, path)
-        with path.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = fetch_hashed(store, file.path, path, file.sha256)
         if found != file.sha256:
             path.unlink()
             raise StoreError(

@@ -125,6 +125,7 @@ class Life:
         start, end = self.planted.now - self.windows * self.width, self.planted.now
         arguments: Mapping[str, Sequence[str]] = {
             "snapshot": ("snapshot",),
+            "backfill": ("backfill", "--start", as_text(start), "--end", as_text(end)),
             "release": ("release", VERSION, "--start", as_text(start), "--end", as_text(end)),
             "publish": ("publish", VERSION),
             "verify": ("verify", VERSION, "--public-key", str(self.folder / f"{SIGNING_KEY}.pub")),

@@ -12,8 +12,9 @@ from typing import Final
 
 import pytest
 
+from jobs.clock import read_clock
 from tests.crash.conftest import NewLife
-from tests.crash.life import COMMANDS, Life
+from tests.crash.life import COMMANDS, WINDOWS, Life
 from tests.crash.test_kills import ALLOWED
 from tests.store.places import FULL
 
@@ -41,6 +42,27 @@ def test_a_job_that_is_told_to_stop_does_so_cleanly_and_the_next_run_goes_on(
             assert life.read_state(tmp_path / "cache") in ALLOWED[command]
             life.succeed(command)
         assert life.read_state(tmp_path / "cache") == "retracted"
+
+
+def test_a_backfill_that_is_told_to_stop_keeps_its_progress_and_goes_on(new_folder_life: NewLife) -> None:
+    """It is the command that runs for days; what its windows have committed is never collected again."""
+    chance = random.Random(SEED)
+    calls = len(new_folder_life().succeed("backfill").calls)
+    life = new_folder_life()
+    begun = life.count_commits()
+
+    kept = [begun]
+    for at in sorted(chance.sample(range(2, calls - 1), STOPS)):
+        ended = life.run("backfill", at=at, signal="TERM", timeout=10)
+        kept.append(life.count_commits())
+        assert ended.code == 8 or (ended.code, kept[-1]) == (0, begun + 2 * WINDOWS), ended.err
+        assert ended.code == 0 or f"told to stop; {kept[-1] - kept[-2]} of " in ended.line
+        assert not list(life.folder.glob("*/.incoming/*"))
+    rest = life.succeed("backfill").result["commits"]
+
+    assert kept == sorted(kept)
+    assert kept[-1] + rest == life.count_commits() == begun + 2 * WINDOWS
+    life.assert_only_what_counts()
 
 
 @contextmanager
@@ -148,13 +170,13 @@ def test_a_clock_that_goes_back_within_and_between_runs_loses_and_doubles_nothin
 def test_a_clock_that_is_ahead_gives_no_hour_away(new_folder_life: NewLife, tmp_path: Path) -> None:
     """Windows that are yet to come have no series, and a commit that says so would stay when the clock is set."""
     life = new_folder_life()
-    life.configure(collection={"max_catch_up": "1h"})
-    clock = (life.planted.now + timedelta(hours=2)).isoformat()
+    life.configure(collection={"max_catch_up": "2h"})
+    clock = (read_clock() + timedelta(hours=2)).isoformat()
 
     due = life.succeed("snapshot", clock=(clock,)).result["due"]
 
     assert due
-    assert max(commits_of(life)) < f"{life.planted.now + timedelta(hours=1):%Y%m%dT%H%M%SZ}"
+    assert max(commits_of(life)) < f"{read_clock():%Y%m%dT%H%M%SZ}"
 
 
 def commits_of(life: Life) -> list[str]:

@@ -1,12 +1,15 @@
 """Backfill against a real Prometheus: the same commits as a snapshot's, by any number of workers, through any end."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import Any
 import pytest
 
 from demo.servers import Server
-from jobs.backfill import BackfillResult, Outcome, Task, _Backfill
+from jobs.backfill import BackfillResult, Outcome, Task, _Backfill, _begin_worker
 from jobs.clock import read_clock
 from jobs.snapshot.run import SnapshotResult
 from schemas.errors import PartialResult, PrivacyError, SourceError, UsageError
@@ -124,6 +127,19 @@ def test_a_backfill_that_is_told_to_end_keeps_its_progress(bench: Bench, span: t
 
     assert running.returncode in (0, 8)  # 0: it had done the last window
     assert running.returncode == 0 or "commits are kept, the next run goes on" in err
+
+
+def test_a_worker_that_waits_for_ever_is_ended() -> None:
+    """A store that says nothing must not hold the backfill that was told to stop; one window's work is lost."""
+    context = multiprocessing.get_context("spawn")
+    event = context.Event()
+    given = (event, os.getpid(), 0.1)
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin_worker, initargs=given) as pool:
+        waiting = pool.submit(time.sleep, 60)
+        event.set()
+
+        with pytest.raises(BrokenProcessPool):
+            waiting.result(timeout=30)
 
 
 def test_what_cannot_be_is_said(bench: Bench) -> None:

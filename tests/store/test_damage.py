@@ -1,18 +1,33 @@
 """What goes wrong on the way to a real S3 server ends exactly, or clearly: never with other bytes."""
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.store import WholeStore, hash_object, open_store
+from jobs.store import WholeStore, fetch_hashed, hash_object, open_store
 from jobs.store.s3 import S3Store
 from schemas.errors import StoreError
 from tests.store.places import BucketPlace
-from tests.store.s3_proxy import Fault, S3Proxy, cut_upload, flip, flip_upload, lose, refuse, s3_proxy, truncate
+from tests.store.s3_proxy import (
+    Answer,
+    Fault,
+    S3Proxy,
+    Spoiler,
+    cut_upload,
+    flip,
+    flip_upload,
+    lose,
+    refuse,
+    s3_proxy,
+    truncate,
+)
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 CONTENT = bytes(range(256)) * 400
 PASSING: dict[str, Fault] = {
     "500": refuse(500, "InternalError"),
@@ -137,6 +152,41 @@ def test_a_truncated_file_is_fetched_again(
     spoilt.fetch("a/x", tmp_path / "x")
 
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_file_with_a_flipped_bit_is_fetched_again_and_never_believed(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, tmp_path: Path
+) -> None:
+    """A staged file that differs ends a release; a bit that toppled once on the way is no reason to."""
+    bucket_place.open().put("a/x", CONTENT)
+    wanted = hashlib.sha256(CONTENT).hexdigest()
+    proxy.faults.append(("GET", flip))
+
+    assert fetch_hashed(spoilt, "a/x", tmp_path / "x", wanted) == wanted
+    assert not proxy.faults
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    proxy.faults += [("GET", flip)] * 2
+    assert fetch_hashed(spoilt, "a/x", tmp_path / "x", wanted) != wanted
+
+
+def rename(_: Spoiler, answer: Answer) -> None:
+    """Change one letter of a name in a listing."""
+    answer.body = re.sub(rb"<Key>.", b"<Key>~", answer.body, count=1)
+
+
+@pytest.mark.parametrize("look", [lambda store: store.list("a/"), lambda store: store.survey("a/", now=NOW)])
+def test_a_listing_with_other_names_than_were_asked_for_is_refused(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore, look: Callable[[WholeStore], Iterable[object]]
+) -> None:
+    """What a listing names may be removed, and a listing has no checksum."""
+    bucket_place.open().put("a/x", b"x")
+    proxy.choose = lambda method, _: rename if method == "GET" else None
+
+    with pytest.raises(StoreError, match=r"^the listing of '.*a/' in s3://.* holds other names; was it changed on the"):
+        list(look(spoilt))
+
+    proxy.choose = lambda _method, _number: None
+    assert len(list(look(spoilt))) == 1
 
 
 def test_a_hash_over_a_bad_line_is_the_hash(bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore) -> None:
