@@ -147,6 +147,10 @@ def write_it_otherwise(store: FolderStore, path: str) -> None:
     store.put(path, json.dumps(json.loads(store.get(path) or b"")).encode())
 
 
+def name_another_key(store: FolderStore, path: str) -> None:
+    store.put(path, _render(json.loads(store.get(path) or b"") | {"key_id": "s_0000000000000000"}))
+
+
 def _render(found: object) -> bytes:
     return (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -157,6 +161,7 @@ TAMPERED: dict[str, Callable[[FolderStore, str], None]] = {
     'signs 2026.11.0 of "Somebody else\'s" with manifest ': change_the_statement,
     "is not a signature as a publisher writes it": cut_it,
     "is not a signature as a publisher writes": write_it_otherwise,
+    "is not a signature as a publisher": name_another_key,
 }
 
 
