@@ -8,7 +8,7 @@ dictionary page whole; neither the Arrow schema nor any metadata goes into the f
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -228,6 +228,35 @@ def open_table_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, **_options(schema))
 
 
-def write_table(path: Path, arrow_table: pa.Table) -> None:
-    """Write a small table of strings and numbers with the same care."""
-    pq.write_table(arrow_table, path, row_group_size=ROW_GROUP_ROWS, **_options(arrow_table.schema))
+class GatheredTable:
+    """A file of strings and numbers that comes in pieces: less than a row group is held, and no rows make no file."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.rows = 0
+        self._path = path
+        self._rest = schema.empty_table()
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._rest.num_rows and not exception[0]:
+            self._write(self._rest)
+        if self._writer:
+            self._writer.close()
+
+    def add(self, rows: pa.Table) -> None:
+        """Add rows behind all before them."""
+        self.rows += rows.num_rows
+        rest = pa.concat_tables([self._rest, rows])
+        whole = rest.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+        for begin in range(0, whole, ROW_GROUP_ROWS):
+            self._write(rest.slice(begin, ROW_GROUP_ROWS))
+        self._rest = rest.slice(whole)
+
+    def _write(self, rows: pa.Table) -> None:
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = open_table_writer(self._path, rows.schema)
+        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)

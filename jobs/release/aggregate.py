@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from jobs.parquet import ROW_GROUP_ROWS, open_table_writer
+from jobs.parquet import GatheredTable
 from jobs.release.floats import cut_parts
 from jobs.release.kinds import Kinds, KindTeller
 from jobs.release.layout import aggregate_path
@@ -82,7 +81,8 @@ def write_aggregates(
                 for record in records:
                     with TemporaryDirectory(dir=cache) as scratch:
                         paths = staged.fetch([record], "float", metric.name)
-                        file.add(_sum_window(paths, record, schema, metric, rules, last, hide, Path(scratch), path))
+                        summed = _sum_window(paths, record, schema, metric, rules, last, hide, Path(scratch), path)
+                        file.add_window(summed)
             if file.rows:
                 facts: dict[str, Any] = {"rows": file.rows, "table": schema.table, "metric": metric.name, "date": day}
                 facts |= {"min_timestamp": from_ms(file.first_ms), "max_timestamp": from_ms(file.last_ms)}
@@ -256,42 +256,21 @@ def _show(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-class _SumFile:
-    """A file of sums, written a row group at a time; there is none where there are no rows."""
+class _SumFile(GatheredTable):
+    """A file of sums; there is none where there are no rows."""
 
     def __init__(self, path: Path, schema: pa.Schema, sums: MetricSums) -> None:
-        self.rows, self.first_ms, self.last_ms = 0, 0, 0
-        self._path, self._sums = path, sums
-        self._rest = schema.empty_table()
-        self._writer: pq.ParquetWriter | None = None
+        super().__init__(path, schema)
+        self.first_ms, self.last_ms = 0, 0
+        self._sums = sums
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._rest.num_rows and not exception[0]:
-            self._write(self._rest)
-        if self._writer:
-            self._writer.close()
-
-    def add(self, rows: pa.Table | None) -> None:
+    def add_window(self, rows: pa.Table | None) -> None:
         """Add the rows of a window that is later than all before it."""
         if rows is None or not rows.num_rows:
             return
         times: Any = rows.column("timestamp").cast(pa.int64()).to_numpy()
         self.first_ms = self.first_ms if self.rows else int(times[0])
         self.last_ms = int(times[-1])
-        self.rows += rows.num_rows
         values = rows.column("value").to_numpy()
         self._sums.add(values, np.ones(len(values), dtype=np.bool_))
-        rest = pa.concat_tables([self._rest, rows])
-        whole = rest.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
-        for begin in range(0, whole, ROW_GROUP_ROWS):
-            self._write(rest.slice(begin, ROW_GROUP_ROWS))
-        self._rest = rest.slice(whole)
-
-    def _write(self, rows: pa.Table) -> None:
-        if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = open_table_writer(self._path, rows.schema)
-        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+        self.add(rows)

@@ -12,9 +12,9 @@ from anonymize.audit.release import AuditResult, audit_release, read_manifest
 from jobs.config import Settings
 from jobs.guard import failing_closed
 from jobs.registry import registry_of
+from jobs.release.heads import CommitHead
 from jobs.release.inputs import find_commits, gather_tokens
 from jobs.release.words import build_search
-from schemas.commit import CommitRecord
 from schemas.digest import readable_json
 from schemas.errors import PrivacyError
 from schemas.registry import read_policy
@@ -66,7 +66,7 @@ def report_path(folder: Path) -> Path:
 
 
 def run_audit(
-    settings: Settings, folder: Path, *, now: datetime, commits: Sequence[CommitRecord] | None = None
+    settings: Settings, folder: Path, *, now: datetime, commits: Sequence[CommitHead] | None = None
 ) -> AuditReport:
     """Audit the release in ``folder`` and return the report.
 
@@ -125,7 +125,7 @@ def describe_scope(report: AuditReport) -> list[str]:
 
 
 def audit_built(
-    settings: Settings, folder: Path, *, now: datetime, commits: Sequence[CommitRecord] | None = None
+    settings: Settings, folder: Path, *, now: datetime, commits: Sequence[CommitHead] | None = None
 ) -> AuditReport:
     """Audit a release in the work folder and write its report; an audit that breaks leaves none, not even the last."""
     report_path(folder).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ before and after them expect on average.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from types import MappingProxyType
@@ -69,8 +69,9 @@ class ReleaseCoverage:
     gaps: tuple[Gap, ...]
 
     def to_table(self) -> pa.Table:
-        """Return ``coverage.parquet``."""
-        return pa.Table.from_pylist([asdict(row) for row in self.rows], schema=COVERAGE_SCHEMA)
+        """Return the rows of ``coverage.parquet``."""
+        columns = [pa.array([getattr(row, each.name) for row in self.rows], each.type) for each in COVERAGE_SCHEMA]
+        return pa.Table.from_arrays(columns, schema=COVERAGE_SCHEMA)
 
 
 def cover_release(
@@ -79,12 +80,13 @@ def cover_release(
     span: Window,
     width: timedelta,
     given_up: Mapping[str, Collection[Window]] = MappingProxyType({}),
+    *,
+    token: str,
 ) -> ReleaseCoverage:
     """Return the coverage of every metric of ``schemas`` in ``span``; windows shorter than an hour are summed.
 
-    ``given_up`` holds for each table the windows that went with a destroyed key.
+    ``given_up`` holds for each table the windows that went with a destroyed key, ``token`` is the source's.
     """
-    token = commits[0].source_token
     windows: dict[_Key, dict[Window, MetricCoverage]] = defaultdict(dict)
     for record in commits:
         for metric in record.coverage:

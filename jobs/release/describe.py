@@ -6,7 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 from jobs.release.coverage import CoverageRow, ReleaseCoverage
-from jobs.release.facts import HourFacts, MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.covered import CoverageFile
+from jobs.release.facts import MetricFacts, ReleaseFacts, TableFacts
+from jobs.release.heads import CommitHead
 from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable
 from schemas.aggregate import AGGREGATE, Tier
@@ -18,15 +20,15 @@ from schemas.manifest import ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import Metric
 from schemas.timeline import TimeMode
-from schemas.windows import Window, from_ms
+from schemas.windows import Window
 
 
 def build_facts(
     info: ReleaseInfo,
     span: Window,
-    commits: Sequence[CommitRecord],
-    tables: Sequence[WrittenTable],
-    coverage: ReleaseCoverage,
+    commits: Sequence[CommitHead],
+    tables: Sequence[TableFacts],
+    covered: CoverageFile,
     policy: Policy,
     *,
     step_ms: int,
@@ -56,12 +58,10 @@ def build_facts(
         key_id=newest.key_id,
         policy=policy,
         policy_digest=newest.policy_digest,
-        tables=tuple(
-            _table_facts(table, commits, coverage, suppressed) for table in tables if table.rows or table.native_rows
-        ),
-        gaps=coverage.gaps,
-        hours=_sum_hours(coverage),
-        estimated=sum(row.estimated for row in coverage.rows) / max(1, len(coverage.rows)),
+        tables=tuple(tables),
+        gaps=covered.gaps,
+        hours=covered.hours,
+        estimated=covered.estimated,
         k=k,
         suppressed=suppressed,
         raw_values_searched=sum(file.raw_scan.searched for record in commits for file in record.files),
@@ -70,25 +70,16 @@ def build_facts(
     )
 
 
-def _sum_hours(coverage: ReleaseCoverage) -> tuple[HourFacts, ...]:
-    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for row in coverage.rows:
-        sums[row.hour][0] += row.expected
-        sums[row.hour][1] += row.missing
-    return tuple(HourFacts(from_ms(hour), *counts) for hour, counts in sorted(sums.items()))
-
-
-def _table_facts(
+def build_table_facts(
     table: WrittenTable,
-    commits: Sequence[CommitRecord],
+    own: Sequence[CommitRecord],
     coverage: ReleaseCoverage,
     suppressed: Collection[tuple[str, str]],
 ) -> TableFacts:
-    own = [record for record in commits if record.table == table.schema.table]
+    """Return what card, quality and privacy files say of one table, from its own commits and coverage."""
     hours: dict[str, list[CoverageRow]] = defaultdict(list)
     for row in coverage.rows:
-        if row.table == table.schema.table:
-            hours[row.metric].append(row)
+        hours[row.metric].append(row)
     dropped = {name for record in own for metric in record.coverage for name in metric.dropped_labels}
     outside: Counter[str] = Counter()
     for record in own:

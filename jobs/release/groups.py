@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from anonymize.columns import Column, combine
 from anonymize.groups import Group, GroupCounter, find_small_groups
+from jobs.release.heads import CommitHead
 from jobs.release.staged import fetch_verified, metric_of
 from jobs.store import Store
-from schemas.commit import CommitRecord
 from schemas.digest import readable_json
 from schemas.manifest import Manifest
 from schemas.policy import OTHER, Policy, SmallGroup
@@ -65,7 +65,7 @@ class Suppression:
 
 def choose_suppression(
     schemas: Mapping[str, TableSchema],
-    commits: Iterable[CommitRecord],
+    commits: Iterable[CommitHead],
     policy: Policy,
     *,
     k: int,
@@ -85,7 +85,7 @@ def choose_suppression(
                     path = fetch_verified(store, file, cache)
                     for group, entity, contributor in _read_entities(path, schema, label, rule):
                         counter.add(group, entity, contributor)
-                        seen[group.vocabulary, group.word].add((record.table, label.name, record.window.window))
+                        seen[group.vocabulary, group.word].add((record.table, label.name, record.window))
     words = find_small_groups(counter, policy.small_groups, k=k)
     for before in earlier:
         for vocabulary, hidden in before.words.items():

@@ -7,14 +7,14 @@ from pathlib import Path
 from anonymize.audit.channels import read_channels
 from anonymize.audit.tokens import TokenSet
 from jobs.config import Settings
-from jobs.snapshot.commits import read_commits
+from jobs.release.heads import CommitHead, HeldFile, read_heads
 from jobs.store import Store, fetch_hashed, open_store
 from schemas.commit import CommitFile, CommitRecord
 from schemas.errors import PrivacyError, PublisherError
 from schemas.manifest import Manifest
 
 
-def find_commits(settings: Settings, manifest: Manifest) -> tuple[CommitRecord, ...]:
+def find_commits(settings: Settings, manifest: Manifest) -> tuple[CommitHead, ...]:
     """Return the commits that a release can have come from; none where the staging store does not have them.
 
     Its own key, source and tables, and in calendar time its span. A release in another time does not tell its span, so
@@ -22,7 +22,7 @@ def find_commits(settings: Settings, manifest: Manifest) -> tuple[CommitRecord, 
     """
     try:
         store = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-        found = tuple(read_commits(store, settings.source.name))
+        found = tuple(read_heads(store, settings.source.name))
     except PublisherError:
         return ()
     tables = {entry.table for entry in manifest.tables}
@@ -37,7 +37,7 @@ def find_commits(settings: Settings, manifest: Manifest) -> tuple[CommitRecord, 
     )
 
 
-def gather_tokens(settings: Settings, commits: Sequence[CommitRecord]) -> TokenSet:
+def gather_tokens(settings: Settings, commits: Sequence[CommitHead | CommitRecord]) -> TokenSet:
     """Return every token of the staged files of some commits, each verified; ``PrivacyError`` for one that is not.
 
     One file at a time lies in the work folder.
@@ -53,7 +53,7 @@ def gather_tokens(settings: Settings, commits: Sequence[CommitRecord]) -> TokenS
     return tokens
 
 
-def _read_strings(store: Store, file: CommitFile, path: Path) -> Iterable[str]:
+def _read_strings(store: Store, file: CommitFile | HeldFile, path: Path) -> Iterable[str]:
     if file.raw_scan.hits:
         raise PrivacyError(f"the commit of {file.path} records raw values in it; nothing may be released from it")
     try:

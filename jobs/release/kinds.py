@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.release.groups import Suppression
+from jobs.release.heads import CommitHead, read_records
 from jobs.release.staged import fetch_verified, groups_of
 from jobs.store import Store
-from schemas.commit import CommitRecord
 from schemas.derived import OWNERS, WORKLOAD_POD
 from schemas.policy import OTHER
 from schemas.table import TableSchema
@@ -45,7 +45,7 @@ class KindTeller:
 
     def __init__(
         self,
-        commits: Sequence[CommitRecord],
+        commits: Sequence[CommitHead],
         schemas: Mapping[str, TableSchema],
         suppression: Suppression,
         *,
@@ -54,7 +54,7 @@ class KindTeller:
     ) -> None:
         self._suppression, self._schemas, self._store, self._cache = suppression, schemas, store, cache
         self._table, self._metric, self._column = next(
-            (each for each in _TOLD_BY if _is_collected(commits, *each[:2])), _TOLD_BY[0]
+            (each for each in _TOLD_BY if _is_collected(store, commits, *each[:2])), _TOLD_BY[0]
         )
         self._commits = [record for record in commits if record.table == self._table]
         self.of_day = lru_cache(_DAYS_HELD)(self._of_day)
@@ -81,10 +81,8 @@ class KindTeller:
                     yield from zip(*columns, strict=True)
 
 
-def _is_collected(commits: Sequence[CommitRecord], table: str, metric: str) -> bool:
+def _is_collected(store: Store, commits: Sequence[CommitHead], table: str, metric: str) -> bool:
+    own = [head for head in commits if head.table == table]
     return any(
-        found.metric == metric and found.rows
-        for record in commits
-        if record.table == table
-        for found in record.coverage
+        found.metric == metric and found.rows for record in read_records(store, own) for found in record.coverage
     )

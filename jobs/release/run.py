@@ -8,10 +8,10 @@ from pathlib import Path
 from jobs.config import Settings
 from jobs.release.audited import AuditReport, audit_built, refuse_findings
 from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
+from jobs.release.heads import CommitHead
 from jobs.release.hidden import write_hidden
 from jobs.release.spans import RealSpan, read_spans, refuse_mixed_time, refuse_overlap, refuse_young, write_span
 from jobs.store import open_store
-from schemas.commit import CommitRecord
 from schemas.errors import PrivacyError, UsageError
 from schemas.manifest import Manifest
 from schemas.windows import Window, format_duration, snap_outward
@@ -56,7 +56,7 @@ def run_release(
         raise UsageError(f"version {version} is published or withdrawn; a version is never used twice: take the next")
     now = clock()
 
-    def choose_span(commits: Sequence[CommitRecord]) -> Window:
+    def choose_span(commits: Sequence[CommitHead]) -> Window:
         span = _choose_span(settings, commits, published.values(), start, end, now=now)
         for key_id in {record.key_id for record in commits if span.start <= record.window.start < span.end}:
             own = RealSpan(version, span, key_id, settings.privacy.time, ())
@@ -82,7 +82,7 @@ def run_release(
 
 def _choose_span(
     settings: Settings,
-    commits: Sequence[CommitRecord],
+    commits: Sequence[CommitHead],
     published: Collection[RealSpan],
     start: datetime | None,
     end: datetime | None,

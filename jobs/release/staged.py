@@ -8,12 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.release.heads import HeldFile
 from jobs.store import Store, fetch_hashed
 from schemas.commit import CommitFile
 from schemas.errors import StoreError
 
 
-def fetch_verified(store: Store, file: CommitFile, folder: Path) -> Path:
+def fetch_verified(store: Store, file: CommitFile | HeldFile, folder: Path) -> Path:
     """Copy a staged file to ``folder`` once; raise ``StoreError`` when it is not what its commit says."""
     path = folder / Path(file.path).name
     if not path.exists():

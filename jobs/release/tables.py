@@ -115,7 +115,7 @@ def write_release_table(
                     for part in write_float_day(paths, schema, metric.name, day, root, sums=sums, **told):
                         written.files.append(_describe_part(part, schema, metric, day, root))
                         _count(part.columns, series, entities)
-                        index.add(part, metric, interval_ms)
+                        index.add_part(part, metric, interval_ms)
             if sums.rows:
                 sums.series = len(series)
                 written.metrics[metric.name] = sums

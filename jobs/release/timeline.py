@@ -6,11 +6,12 @@ as they are read. A shift is noise, not protection: whoever knows when something
 
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from jobs.kept import find_shift, keep_shift
+from jobs.release.heads import CommitHead
 from jobs.store import Store
 from schemas.commit import CommitRecord, Span
 from schemas.errors import UsageError
@@ -45,6 +46,12 @@ class Timeline:
     def move_all(self, windows: Mapping[str, Collection[Window]]) -> dict[str, frozenset[Window]]:
         """Return the spans of each table as the release tells them."""
         return {table: frozenset(map(self.move, found)) for table, found in windows.items()}
+
+    def move_head(self, head: CommitHead) -> CommitHead:
+        """Return what is held of a commit as the release tells it."""
+        if not self.by:
+            return head
+        return replace(head, window=self.move(head.window), created=head.created + self.by)
 
     def move_record(self, record: CommitRecord) -> CommitRecord:
         """Return a commit with every instant in it as the release tells it; its files keep theirs."""

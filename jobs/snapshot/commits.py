@@ -79,7 +79,7 @@ def committed_windows(store: Store, source: str, table: TableSchema, width_ms: i
 def read_commits(store: Store, source: str, span: Window | None = None) -> Iterator[CommitRecord]:
     """Yield the commits of a source whose windows lie in ``span``, by table and time."""
     for key in store.list(f"commits/{source}/"):
-        record = _read_record(store, key)
+        record = read_record(store, key)
         if span is None or (span.start <= record.window.start and record.window.end <= span.end):
             yield record
 
@@ -117,7 +117,7 @@ def commit(store: Store, record: CommitRecord) -> None:
     key = commit_key(record)
     if store.put_new(key, readable_json(record)):
         return
-    if _read_record(store, key).run != record.run:
+    if read_record(store, key).run != record.run:
         raise CommitConflict(f"table {record.table}, window {window}: another run committed it first; nothing is lost")
 
 
@@ -129,7 +129,8 @@ def _window(store: Store, key: str, width_ms: int) -> Window:
     return Window(start, from_ms(to_ms(start) + width_ms))
 
 
-def _read_record(store: Store, key: str) -> CommitRecord:
+def read_record(store: Store, key: str) -> CommitRecord:
+    """Return the commit with this key; raise ``StoreError`` when it is not there or not a commit."""
     return _parse_record(store, key, _read(store, key))
 
 

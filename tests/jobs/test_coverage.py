@@ -260,7 +260,9 @@ def a_commit(start: datetime, *metrics: MetricCoverage, width: timedelta = HOUR)
 
 
 def cover(*commits: CommitRecord, hours: int, width: timedelta = HOUR) -> ReleaseCoverage:
-    return cover_release(commits, [a_gpu_schema()], Window(DAY, DAY + hours * HOUR), width)
+    return cover_release(
+        commits, [a_gpu_schema()], Window(DAY, DAY + hours * HOUR), width, token="src_aaaaaaaaaaaaaaaa"
+    )
 
 
 def told(rows: Sequence[CoverageRow]) -> list[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ from jobs.config import Settings
 from jobs.parquet import Segments, choose_value_encoding, expand_row_groups, open_writer, sort_segments
 from jobs.release import floats, merge
 from jobs.release.build import build_release
+from jobs.release.heads import CommitHead
 from jobs.release.tables import write_release_table
 from jobs.store import open_store
 from schemas.arrow import data_schema
@@ -208,5 +209,5 @@ def test_a_very_large_day_is_cut_between_series_and_readers_see_one(
     assert not frame.duplicated(["series_id", "timestamp"]).any()
 
 
-def _whole_span(commits: Sequence[CommitRecord]) -> Window:
+def _whole_span(commits: Sequence[CommitHead]) -> Window:
     return Window(min(record.window.start for record in commits), max(record.window.end for record in commits))
