@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED := --numprocesses 2 --no-loadscope-reorder
 
-.PHONY: help install demo demo-s3 demo-stop test test-full check format bench bench-release scale attack lock proto clean
+.PHONY: help install demo demo-s3 demo-stop test test-full check format bench bench-release scale attack lab lock proto clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ scale: install ## Measure what a run costs and rewrite docs/scale.md
 
 attack: install ## Attack releases of a simulated cluster; writes reports/attack.json and demo/attacks.json
 	@$(BIN)/python -m attacks.run
+
+lab: install ## Real exporters and servers on one machine, and a release of them held to what they say; writes reports/lab.json
+	@$(BIN)/python -m tests.lab.run
 
 bench-release: install ## Build a release of 50 million rows; writes reports/release.json
 	@$(BIN)/python -m benchmarks.release

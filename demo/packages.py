@@ -42,7 +42,7 @@ def find_programs(folder: Path, *, environment: Mapping[str, str] | None = None)
         missing = [
             package for package, absent in zip(_PACKAGES, (None in found[:2], found[2] is None), strict=True) if absent
         ]
-        _download(missing, unpacked)
+        unpack(missing, unpacked)
         found = _look_up(environment, unpacked)
     prometheus, promtool, node_exporter = found
     if prometheus is None or promtool is None or node_exporter is None:
@@ -85,8 +85,8 @@ def _is_program(path: Path) -> bool:
     return path.is_file() and os.access(path, os.X_OK)
 
 
-def _download(packages: Sequence[str], unpacked: Path) -> None:
-    """Download and unpack; what is half done has another name."""
+def unpack(packages: Sequence[str], unpacked: Path) -> None:
+    """Download the distribution's packages and unpack them into a folder; what is half done has another name."""
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise DemoError(f"found neither {' nor '.join(packages)}, nor apt-get and dpkg to get them; {_INSTALL_HINT}")
     partial = unpacked.with_name(f"{unpacked.name}.partial")

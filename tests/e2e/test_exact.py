@@ -1,56 +1,16 @@
 """What is published is what Prometheus itself answers, bit for bit, after the declared treatment."""
 
-import math
-import struct
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.e2e.exact import published_series, treated
 from tests.e2e.world import World
 
 TABLES = Path(__file__).parents[2] / "schemas/tables"
 SELECTED = {"real": 'cluster="this-machine"', "simulated": 'cluster="prod-ml-east-1"'}
-BLANKS = {float(base + kind) for base in (0x7FFFFFF0, 1 << 47) for kind in range(4)} | {float(1 << 63)}
-
-
-def treat(treatment: str, at_ms: int, value: float) -> float | None:
-    """Do what a schema declares, written again from its documentation: an oracle that shares nothing."""
-    if treatment == "blank_to_null":
-        return None if value in BLANKS else value
-    if treatment == "bucket" and value > 0 and math.isfinite(value):
-        power = 2.0 ** math.floor(math.log2(value))
-        return next(top for top in (power, 1.5 * power, 2 * power) if top >= value)
-    if treatment == "age":
-        return max(0.0, math.floor((at_ms / 1000 - value) / 60) * 60.0)
-    return value
-
-
-def fingerprint(samples: list[tuple[int, float | None]]) -> bytes:
-    """Return bytes that differ when a timestamp or a bit of a value does; all NaN are one."""
-    packed = [
-        struct.pack("<q", at) + (b"null" if value is None else struct.pack("<d", math.nan if value != value else value))
-        for at, value in sorted(samples, key=lambda sample: sample[0])
-    ]
-    return b"".join(packed)
-
-
-def published_series(folder: Path, manifest: dict[str, Any], metric: str) -> Counter[bytes]:
-    """Return the fingerprints of all series of a metric, from the files alone."""
-    series: dict[str, list[tuple[int, float | None]]] = {}
-    for file in manifest["files"]:
-        if file["role"] == "data" and file["metric"] == metric:
-            rows = pq.read_table(folder / file["path"], partitioning=None)
-            times = np.asarray(rows.column("timestamp").cast(pa.int64()))
-            names, values = rows.column("series_id").to_pylist(), rows.column("value").to_pylist()
-            for name, at, value in zip(names, times.tolist(), values, strict=True):
-                series.setdefault(str(name), []).append((at, value))
-    return Counter(map(fingerprint, series.values()))
 
 
 @pytest.mark.parametrize("provenance", ["real", "simulated"])
@@ -66,10 +26,7 @@ def test_every_metric_equals_the_servers_own_query_range(world: World, provenanc
                 continue
             matchers = ",".join([f'__name__="{metric["name"]}"', SELECTED[provenance], *metric.get("match", [])])
             asked = world.query_range(f"{{{matchers}}}", manifest)
-            treatment = metric.get("value", "exact")
-            wanted = Counter(
-                fingerprint([(at, treat(treatment, at, value)) for at, value in samples]) for samples in asked
-            )
+            wanted = Counter(treated(metric.get("value", "exact"), samples) for samples in asked)
             found = published_series(folder, manifest, metric["name"])
 
             assert found == wanted, f"{metric['name']}: {len(found - wanted)} series differ of {wanted.total()}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
+
+from tests.e2e.exact import ask, query_range
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,10 @@ class World:
 
     def ask(self, path: str, **parameters: str | Sequence[str]) -> Any:  # noqa: ANN401 - JSON
         """Ask Prometheus's own API, by nothing but the standard library."""
-        with urlopen(f"{self.state['url']}/api/v1/{path}?{urlencode(parameters, doseq=True)}") as answer:
-            return json.load(answer)["data"]
+        return ask(self.state["url"], path, **parameters)
 
     def query_range(self, selector: str, manifest: Mapping[str, Any]) -> Iterator[list[tuple[int, float]]]:
         """Yield the server's own values of each series on the release's grid."""
-        step = manifest["step_ms"] / 1000
-        data = self.ask(
-            "query_range", query=selector, start=manifest["start"], end=_before(manifest["end"], step), step=str(step)
-        )
-        for series in data["result"]:
-            yield [(round(1000 * float(at)), float(value)) for at, value in series["values"]]
-
-
-def _before(instant: str, step: float) -> str:
-    from datetime import datetime
-
-    return str(datetime.fromisoformat(instant).timestamp() - step)
+        span = {"start": manifest["start"], "end": manifest["end"]}
+        for _, samples in query_range(self.state["url"], selector, **span, step_ms=manifest["step_ms"]):
+            yield samples

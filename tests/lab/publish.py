@@ -1,0 +1,129 @@
+"""Scrape for some whole windows, then make a release by the commands that an operator types."""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from demo.packages import Programs
+from demo.run import Demo
+from demo.servers import Server, start_prometheus
+from tests.lab import LabUnavailable
+from tests.lab.facts import Facts, read_facts
+from tests.lab.sources import Source, all_targets, render_config, render_rules
+
+VERSION = "2026.1.0"
+NAME = "lab"
+_SCRAPED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often is scraped, and how wide windows are; both in whole seconds."""
+
+    interval: int = 5
+    window: int = 60
+    windows: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A release, and what Prometheus said when it was made."""
+
+    demo: Demo
+    release: Path
+    facts: Facts
+    results: Mapping[str, dict[str, Any]]
+    """What each command answered."""
+
+
+def start_scraping(programs: Programs, folder: Path, sources: Sequence[Source], *, timing: Timing, port: int) -> Server:
+    """Start a Prometheus that scrapes the sources; return it when it has asked each at least once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rules = folder / "rules.yml"
+    rules.write_text(render_rules(), "utf-8")
+    manager = next((source.targets[0].port for source in sources if source.name == "alertmanager"), None)
+    config = render_config(all_targets(sources), interval=f"{timing.interval}s", rules=str(rules), alertmanager=manager)
+    prometheus = start_prometheus(programs, folder, config=config, port=port)
+    deadline = time.monotonic() + _SCRAPED_SECONDS
+    while time.monotonic() < deadline:
+        active = json.loads(prometheus.get("/api/v1/targets?state=active")[1])["data"]["activeTargets"]
+        if len(active) == len(all_targets(sources)) and all(one["health"] != "unknown" for one in active):
+            return prometheus
+        time.sleep(0.2)
+    prometheus.stop()
+    raise LabUnavailable(f"Prometheus has not asked every target within {_SCRAPED_SECONDS:g} s")
+
+
+def make_release(
+    root: Path,
+    url: str,
+    sources: Sequence[Source],
+    *,
+    timing: Timing,
+    kubernetes: bool,
+    environment: Mapping[str, str],
+    only: Sequence[str] = (),
+) -> Made:
+    """Wait for whole windows, collect exactly these and build a release of them below ``root``.
+
+    ``only`` names the tables, if not all are wanted.
+    """
+    start = math.ceil(time.time() / timing.window) * timing.window  # noqa: TID251 - windows are of the real clock
+    end = start + timing.windows * timing.window
+    (root / "demo").mkdir(parents=True)
+    (root / ".demo").mkdir()
+    (root / "demo" / f"{NAME}.yaml").write_text(_render_settings(timing, kubernetes=kubernetes, only=only), "utf-8")
+    demo = Demo(root, environment, url)
+    demo.run(NAME, "key", "new")
+    time.sleep(max(0.0, end + 1 - time.time()))  # noqa: TID251
+    span = (_render(start), _render(end))
+    facts = read_facts(url, sources, start=span[0], end=span[1], step_ms=1000 * timing.interval, only=only)
+    between = ("--start", span[0], "--end", span[1])
+    results = {
+        "snapshot": demo.run(NAME, "snapshot", *between),
+        "release": demo.run(NAME, "release", VERSION, *between),
+    }
+    return Made(demo, Path(results["release"]["folder"]), facts, results)
+
+
+def publish_release(made: Made) -> Made:
+    """Audit, publish and verify a release; return it as everybody may read it."""
+    results = {
+        "audit": made.demo.run(NAME, "audit", str(made.release)),
+        "publish": made.demo.run(NAME, "publish", VERSION),
+        "verify": made.demo.run(NAME, "verify", VERSION),
+    }
+    return replace(made, release=made.demo.public / "releases" / VERSION, results={**made.results, **results})
+
+
+def _render(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _render_settings(timing: Timing, *, kubernetes: bool, only: Sequence[str]) -> str:
+    return json.dumps(
+        {
+            "source": {
+                "name": NAME,
+                "provenance": "simulated",  # pages stand still, whatever the servers beside them do
+                "url": "http://127.0.0.1:9090",  # the lab names its own server
+                "identity": "kubernetes" if kubernetes else "none",
+            },
+            "collection": {
+                "window": f"{timing.window}s",
+                "step": f"{timing.interval}s",
+                "settle": "0s",
+                "tables": list(only) or "all",
+            },
+            "privacy": {"key_file": "../.demo/opspub.key"},
+            "staging": "file:../staging",
+            "public": "file:../public",
+            "work_dir": "../.opspub",
+            "release": {"title": "The lab", "maintainer": "tests/lab", "contact": "whoever ran make lab"},
+        }
+    )
