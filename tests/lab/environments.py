@@ -42,7 +42,7 @@ def make_environment(home: Path, name: str, *, environment: Mapping[str, str]) -
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     print(f"installing {name} into {folder}", flush=True)
-    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     for command in ([sys.executable, "-m", "venv", str(folder)], [*pip, "--no-deps", "-r", str(wanted)]):
         _run(command, environment, name)
     stamp.write_text(digest, "utf-8")
