@@ -12,6 +12,9 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.lab import LabUnavailable, last_lines
 
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _INSIDE = "OPSCOMMONS_LAB_INSIDE"
@@ -46,3 +49,15 @@ def bring_up_loopback() -> None:
     """Switch the loopback of a new network on, which is off at first."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
+
+
+def lay_over(upper: Path, target: Path, environment: Mapping[str, str]) -> None:
+    """Show the files of a folder in another one as well, in here alone. Raise ``LabUnavailable``."""
+    if not is_inside(environment):
+        raise LabUnavailable(
+            f"its files want to lie in {target}, and this machine gives no namespace to show them there"
+        )
+    command = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={upper}:{target}", str(target)]
+    ran = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    if ran.returncode:
+        raise LabUnavailable(f"its files cannot be shown in {target}: {last_lines(ran.stderr, count=1)}")

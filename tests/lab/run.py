@@ -131,7 +131,10 @@ def start_servers(place: Place, servers: Sequence[Server], missing: dict[str, st
     started = {}
     for server in servers:
         print(f"starting {server.name}", flush=True)
-        started[server.name] = server.start(place)
+        try:
+            started[server.name] = server.start(place)
+        except LabUnavailable as error:
+            missing[server.name] = str(error)
     sources = []
     for name, one in started.items():
         try:

@@ -7,11 +7,14 @@ from pathlib import Path
 from demo.packages import read_version
 from demo.servers import find_free_port
 from tests.lab.environments import find_package
+from tests.lab.isolation import lay_over
 from tests.lab.place import Place
 from tests.lab.servers import Server, Started
 from tests.lab.sources import Source, Target
 
 NAME = "alertmanager"
+_TEMPLATES = Path("/usr/share/prometheus/alertmanager")
+"""Where the distribution's Alertmanager looks for its templates, and nowhere else."""
 
 
 def install(home: Path, environment: Mapping[str, str]) -> None:
@@ -22,6 +25,8 @@ def install(home: Path, environment: Mapping[str, str]) -> None:
 def start(place: Place) -> Started:
     """Start it alone, without a cluster."""
     program, port = find_package(place.home, "prometheus-alertmanager", "prometheus-alertmanager"), find_free_port()
+    if not _TEMPLATES.exists():
+        lay_over(program.parents[1] / "share", _TEMPLATES.parents[1], place.environment)
     folder = place.work_folder(NAME)
     hook = {"url": f"http://127.0.0.1:{find_free_port()}/", "send_resolved": False}
     route = {"receiver": "nobody", "group_wait": "1s", "group_interval": "5s", "repeat_interval": "10s"}

@@ -1,10 +1,10 @@
 """etcd of the distribution, a cluster of one member that is written to."""
 
 import base64
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from demo.packages import read_version
 from demo.servers import find_free_port
 from tests.lab.environments import find_package
 from tests.lab.place import Place, call
@@ -41,16 +41,13 @@ def start(place: Place) -> Started:
 
     labels = {"instance": "etcd.lab.test:2381", "namespace": "kube-system", "pod": "etcd-lab"}
     target = Target("etcd", client, labels=labels)
-    source = Source(NAME, "real", read_version_of(program), (target,), frozenset({"control_plane"}), ("etcd",))
+    source = Source(NAME, "real", _read_version(program), (target,), frozenset({"control_plane"}), ("etcd",))
     return Started(source, finish)
 
 
-def read_version_of(program: Path) -> str:
-    """Return etcd's version, which it spells in its own way."""
-    import subprocess
-
+def _read_version(program: Path) -> str:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    return said.splitlines()[0].rpartition(" ")[2] if said else read_version(program)
+    return said.partition("\n")[0].rpartition(" ")[2]
 
 
 SERVER = Server(NAME, install, start)
