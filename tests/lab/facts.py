@@ -36,6 +36,10 @@ class Fed:
 class Facts:
     """All that is known without looking at a release."""
 
+    start: str
+    end: str
+    tells_nodes: bool
+    """Whether something says which nodes a cluster has."""
     tables: Mapping[str, dict[str, Any]]
     fed: Mapping[str, Fed]
     down: Sequence[str]
@@ -84,7 +88,7 @@ def read_facts(
                 fed[name] = Fed(values, by, types.get(name) or types.get(_family(name), "unknown"))
     active = ask(url, "targets", state="active")["activeTargets"]
     down = [f"{one['labels']['job']}: {one['lastError']}" for one in active if one["health"] != "up"]
-    return Facts(tables, fed, down)
+    return Facts(start, end, "kube_node_info" in names, tables, fed, down)
 
 
 def _order(table: Mapping[str, Any]) -> tuple[int, ...]:

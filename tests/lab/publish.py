@@ -59,35 +59,23 @@ def start_scraping(programs: Programs, folder: Path, sources: Sequence[Source], 
     raise LabUnavailable(f"Prometheus has not asked every target within {_SCRAPED_SECONDS:g} s")
 
 
-def make_release(
-    root: Path,
-    url: str,
-    sources: Sequence[Source],
-    *,
-    timing: Timing,
-    kubernetes: bool,
-    environment: Mapping[str, str],
-    only: Sequence[str] = (),
-) -> Made:
-    """Wait for whole windows, collect exactly these and build a release of them below ``root``.
-
-    ``only`` names the tables, if not all are wanted.
-    """
+def await_facts(url: str, sources: Sequence[Source], *, timing: Timing, only: Sequence[str] = ()) -> Facts:
+    """Wait until whole windows have passed; return what Prometheus says of these, by all tables or ``only`` some."""
     start = math.ceil(time.time() / timing.window) * timing.window  # noqa: TID251 - windows are of the real clock
     end = start + timing.windows * timing.window
+    time.sleep(max(0.0, end + 1 - time.time()))  # noqa: TID251
+    return read_facts(url, sources, start=_render(start), end=_render(end), step_ms=1000 * timing.interval, only=only)
+
+
+def make_release(root: Path, url: str, facts: Facts, *, timing: Timing, environment: Mapping[str, str]) -> Made:
+    """Collect the span and the tables that ``facts`` are of, and build a release of them below ``root``."""
     (root / "demo").mkdir(parents=True)
     (root / ".demo").mkdir()
-    (root / "demo" / f"{NAME}.yaml").write_text(_render_settings(timing, kubernetes=kubernetes, only=only), "utf-8")
+    (root / "demo" / f"{NAME}.yaml").write_text(_render_settings(timing, facts), "utf-8")
     demo = Demo(root, environment, url)
     demo.run(NAME, "key", "new")
-    time.sleep(max(0.0, end + 1 - time.time()))  # noqa: TID251
-    span = (_render(start), _render(end))
-    facts = read_facts(url, sources, start=span[0], end=span[1], step_ms=1000 * timing.interval, only=only)
-    between = ("--start", span[0], "--end", span[1])
-    results = {
-        "snapshot": demo.run(NAME, "snapshot", *between),
-        "release": demo.run(NAME, "release", VERSION, *between),
-    }
+    span = ("--start", facts.start, "--end", facts.end)
+    results = {"snapshot": demo.run(NAME, "snapshot", *span), "release": demo.run(NAME, "release", VERSION, *span)}
     return Made(demo, Path(results["release"]["folder"]), facts, results)
 
 
@@ -105,20 +93,20 @@ def _render(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _render_settings(timing: Timing, *, kubernetes: bool, only: Sequence[str]) -> str:
+def _render_settings(timing: Timing, facts: Facts) -> str:
     return json.dumps(
         {
             "source": {
                 "name": NAME,
                 "provenance": "simulated",  # pages stand still, whatever the servers beside them do
                 "url": "http://127.0.0.1:9090",  # the lab names its own server
-                "identity": "kubernetes" if kubernetes else "none",
+                "identity": "kubernetes" if facts.tells_nodes else "none",
             },
             "collection": {
                 "window": f"{timing.window}s",
                 "step": f"{timing.interval}s",
                 "settle": "0s",
-                "tables": list(only) or "all",
+                "tables": list(facts.tables),
             },
             "privacy": {"key_file": "../.demo/opspub.key"},
             "staging": "file:../staging",

@@ -24,7 +24,7 @@ from tests.lab.check import check_release, check_sources, describe_tables
 from tests.lab.isolation import bring_up_loopback, can_isolate, is_inside, run_inside
 from tests.lab.pages import ROOT, find_folder, plan_sources, read_pages, serve_pages
 from tests.lab.place import Place
-from tests.lab.publish import Timing, make_release, publish_release, start_scraping
+from tests.lab.publish import Timing, await_facts, make_release, publish_release, start_scraping
 from tests.lab.report import Report, render_report
 from tests.lab.servers import Server, alertmanager, etcd, jupyterhub, kserve, mlserver, ray, spark
 from tests.lab.sources import Source, Target
@@ -81,28 +81,24 @@ def run_lab(
     shutil.rmtree(folder, ignore_errors=True)
     programs = find_programs(ROOT / ".demo", environment=environment)
     with ExitStack() as stack:
-        place = stack.enter_context(Place(home, folder, environment))
-        pages = read_pages(shared) if (shared := find_folder(environment)) else {}
-        if not pages:
-            missing["captured pages"] = NO_PAGES
-        sources = start_basics(stack, programs, folder, pages, port := find_free_port())
-        sources += start_servers(place, [server for server in servers if server.name not in missing], missing)
-        print(f"scraping {len(sources)} sources for {timing.windows} whole windows of {timing.window} s", flush=True)
-        prometheus = stack.enter_context(
-            start_scraping(programs, folder / "prometheus", sources, timing=timing, port=port)
-        )
-        made = make_release(
-            folder / "publisher",
-            prometheus.url,
-            sources,
-            timing=timing,
-            kubernetes=bool(pages),
-            environment=environment,
-        )
-        made = publish_release(made)  # while the source is there: an audit looks for the label values that it has
+        with Place(home, folder, environment) as place:
+            pages = read_pages(shared) if (shared := find_folder(environment)) else {}
+            if not pages:
+                missing["captured pages"] = NO_PAGES
+            sources = start_basics(stack, programs, folder, pages, port := find_free_port())
+            sources += start_servers(place, [server for server in servers if server.name not in missing], missing)
+            print(
+                f"scraping {len(sources)} sources for {timing.windows} whole windows of {timing.window} s", flush=True
+            )
+            prometheus = start_scraping(programs, folder / "prometheus", sources, timing=timing, port=port)
+            stack.enter_context(prometheus)
+            facts = await_facts(prometheus.url, sources, timing=timing)
+        print("the servers are stopped; making a release of what Prometheus has", flush=True)
+        made = make_release(folder / "publisher", prometheus.url, facts, timing=timing, environment=environment)
+        made = publish_release(made)  # while Prometheus is there: an audit looks for the label values that it has
     without = f"without {', '.join(sorted(missing))}" if missing else ""
-    found = [*check_sources(made.facts, sources), *check_release(made.facts, made.release, without=without)]
-    rows = describe_tables(made.facts, made.release, without=without)
+    found = [*check_sources(facts, sources), *check_release(facts, made.release, without=without)]
+    rows = describe_tables(facts, made.release, without=without)
     report = Report(sources, rows, missing, found, made, time.monotonic() - begun)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report.as_json(), indent=1) + "\n", "utf-8")

@@ -18,7 +18,7 @@ from demo.servers import find_free_port
 from tests.lab.check import check_release, check_sources, describe_tables
 from tests.lab.facts import Facts
 from tests.lab.pages import ROOT, find_folder, read_pages
-from tests.lab.publish import Made, Timing, make_release, start_scraping
+from tests.lab.publish import Made, Timing, await_facts, make_release, start_scraping
 from tests.lab.run import NO_PAGES, start_basics
 from tests.lab.sources import Source
 
@@ -58,15 +58,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slice]:
         sources = start_basics(stack, programs, folder, pages, port := find_free_port())
         server = start_scraping(programs, folder / "prometheus", sources, timing=timing, port=port)
         stack.enter_context(server)
-        made = make_release(
-            folder / "publisher",
-            server.url,
-            sources,
-            timing=timing,
-            kubernetes=bool(pages),
-            environment=ENVIRONMENT,
-            only=(*OF_MACHINE, *(OF_PAGES if pages else ())),
-        )
+        only = (*OF_MACHINE, *(OF_PAGES if pages else ()))
+        facts = await_facts(server.url, sources, timing=timing, only=only)
+        made = make_release(folder / "publisher", server.url, facts, timing=timing, environment=ENVIRONMENT)
         yield Slice(sources, made, bool(pages))
 
 

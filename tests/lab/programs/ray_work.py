@@ -33,4 +33,4 @@ counter = Counter.remote()
 while True:
     held = ray.put(ray.get([make_block.remote(number) for number in range(4)]))
     ray.get(counter.add.remote())
-    time.sleep(1)
+    time.sleep(3)

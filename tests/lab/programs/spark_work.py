@@ -24,4 +24,4 @@ spark = builder.getOrCreate()
 while True:
     numbers = spark.range(200_000).selectExpr("id % 7 AS key", "id AS value").cache()
     numbers.groupBy("key").sum("value").collect()
-    time.sleep(1)
+    time.sleep(5)
