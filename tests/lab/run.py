@@ -110,7 +110,8 @@ def start_basics(
     stack: ExitStack, programs: Programs, folder: Path, pages: Mapping[str, bytes], prometheus_port: int
 ) -> list[Source]:
     """Start what needs no environment of its own: node_exporter and the captured pages; Prometheus scrapes itself."""
-    exporter = stack.enter_context(start_node_exporter(programs, folder / "node-exporter"))
+    loopback = ["--collector.netdev.device-exclude=^$"]  # the only interface in a network of its own
+    exporter = stack.enter_context(start_node_exporter(programs, folder / "node-exporter", flags=loopback))
     own = {"instance": "prometheus.lab.test:9090", "namespace": "monitoring", "pod": "prometheus-lab-0"}
     target = Target("node-exporter", exporter.port, labels={"instance": "machine.lab.test:9100"})
     itself = Target("prometheus", prometheus_port, labels=own)

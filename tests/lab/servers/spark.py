@@ -13,6 +13,10 @@ from tests.lab.servers import PROGRAMS, Server, Started
 from tests.lab.sources import Source, Target
 
 NAME = "spark"
+OLD_NAMES = (
+    *("totalCores_Count", "activeTasks_Count", "completedTasks_Count", "failedTasks_Count", "totalGCTime_Value"),
+    *("totalInputBytes_Count", "totalShuffleRead_Count", "totalShuffleWrite_Count", "memoryUsed_Count"),
+)
 
 
 def install(home: Path, environment: Mapping[str, str]) -> None:
@@ -40,7 +44,9 @@ def start(place: Place) -> Started:
         Target("spark", port, page, {"instance": "spark.lab.test:4040", **labels}),
         Target("spark-servlet", port, "/metrics/prometheus/", {"instance": "spark.lab.test:4040", **labels}),
     )
-    return Started(Source(NAME, "real", pinned(NAME, "pyspark"), targets, frozenset({"spark"}), ("Spark",)), finish)
+    absent = {f"metrics_executor_{name}": "a name of older versions" for name in OLD_NAMES}
+    source = Source(NAME, "real", pinned(NAME, "pyspark"), targets, frozenset({"spark"}), ("Spark",), absent)
+    return Started(source, finish)
 
 
 SERVER = Server(NAME, install, start)
