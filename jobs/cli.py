@@ -16,6 +16,7 @@ from jobs.cli_registry import key_app, policy_app, schema_app
 from jobs.cli_retention import expire
 from jobs.cli_signing import signing_app
 from jobs.clock import read_clock, read_stopwatch
+from jobs.ending import Ending
 from jobs.guard import describe_crash, guard_process
 from jobs.terminal import (
     End,
@@ -331,12 +332,20 @@ def main() -> NoReturn:
     An unexpected one is a traceback without the texts of exceptions, and exit code 1.
     """
     guard_process()
+    ending = Ending()
+    ending.code = _run()
+    sys.exit(ending.code)
+
+
+def _run() -> int:
     try:
         typer.main.get_command(app)()  # the app itself would put a hook of its own in place of ours
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except PublisherError as error:
         sys.stderr.write(f"opspub: {error}\n")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except Exception as error:
         sys.stderr.write(describe_crash(error))
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return 0

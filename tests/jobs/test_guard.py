@@ -247,3 +247,29 @@ def test_main_guards_before_anything_else(tmp_path: Path) -> None:
     assert 'File "jobs/cli.py", line ' in ran.stderr
     assert "please report them" in ran.stderr
     assert SECRET not in ran.stderr
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--version", 2), ("--help", 0)])
+def test_a_library_that_aborts_in_its_teardown_changes_no_exit_code(tmp_path: Path, argument: str, code: int) -> None:
+    """CronJobs and people go by the code; a signal in the place of 6 would send them elsewhere."""
+    program = """
+        import ctypes, sys, jobs.cli
+        ctypes.CDLL(None).__cxa_atexit(ctypes.CDLL(None).abort, None, None)
+        sys.argv = ["opspub", sys.argv[1]]
+        jobs.cli.main()
+    """
+
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), argument],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+
+    assert ran.returncode == code
+    assert "opspub" in ran.stdout + ran.stderr
+
+
+def test_output_that_nobody_takes_is_not_success(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([OPSPUB, "--help"], stdout=full, stderr=subprocess.DEVNULL, cwd=tmp_path, check=False)
+
+    assert ran.returncode not in (0, -6)
