@@ -1,9 +1,11 @@
 """What the private staging store holds beside the data: its write-once description and the commit records."""
 
+from dataclasses import field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.dataclasses import dataclass
 
 from schemas.coverage import HourReason
 from schemas.windows import Window
@@ -16,6 +18,9 @@ changed at the source. Older records are read as well."""
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_STRICT: Final = ConfigDict(extra="forbid")
 
 
 class StoreDescription(_Strict):
@@ -64,7 +69,8 @@ class CommitFile(_Strict):
 MetricStatus = Literal["complete", "empty", "partial", "failed"]
 
 
-class HourCoverage(_Strict):
+@dataclass(frozen=True, slots=True, config=_STRICT)  # a release holds a year of them; models take four times as much
+class HourCoverage:
     """What one metric had in one hour of UTC, or in the part of it that is in the window.
 
     Counts of samples are sums over series. More may be received than expected: a target may send several samples of
@@ -95,7 +101,8 @@ class HourCoverage(_Strict):
     """Those that the source itself missed."""
 
 
-class MetricCoverage(_Strict):
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class MetricCoverage:
     """How one metric of one window ended."""
 
     metric: str
@@ -106,7 +113,7 @@ class MetricCoverage(_Strict):
     """Grid points of all series that have something there."""
     native_rows: int = 0
     """Those of them that have a native histogram."""
-    skipped: dict[str, int] = {}
+    skipped: dict[str, int] = field(default_factory=dict)
     """Why to how many: series of which nothing is there, since they cannot be read or published."""
     interval_ms: int | None = None
     """The scrape interval most series had; null when no series had two samples."""
@@ -122,7 +129,7 @@ class MetricCoverage(_Strict):
     """Whether it had series in the window before and has none in this one."""
     new_labels: tuple[str, ...] = ()
     """Those of ``dropped_labels`` that nobody has given a class."""
-    outside_vocabulary: dict[str, int] = {}
+    outside_vocabulary: dict[str, int] = field(default_factory=dict)
     """Column name to the number of series whose value became ``other`` or null."""
 
 

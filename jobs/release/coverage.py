@@ -151,11 +151,11 @@ def _keep_target_down(windows: Mapping[Window, MetricCoverage]) -> dict[Window, 
         ends = (*(hour.start for hour in metric.hours[1:]), window.end)
         for hour, end in zip(metric.hours, ends, strict=False):
             goes_on = hour.start == until and last == TARGET_DOWN and hour.reason == TARGET_ABSENT
-            hours.append(hour.model_copy(update={"reason": TARGET_DOWN}) if goes_on else hour)
+            hours.append(replace(hour, reason=TARGET_DOWN) if goes_on else hour)
             until, last = end, hours[-1].reason
         all_down = hours and all(hour.reason == TARGET_DOWN for hour in hours)
         reason = TARGET_DOWN if all_down and metric.reason == TARGET_ABSENT else metric.reason
-        kept[window] = metric.model_copy(update={"hours": tuple(hours), "reason": reason})
+        kept[window] = replace(metric, hours=tuple(hours), reason=reason)
     return kept
 
 

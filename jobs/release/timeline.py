@@ -59,11 +59,7 @@ class Timeline:
             return record
         window = self.move(record.window.window)
         coverage = tuple(
-            metric.model_copy(
-                update={
-                    "hours": tuple(hour.model_copy(update={"start": hour.start + self.by}) for hour in metric.hours)
-                }
-            )
+            replace(metric, hours=tuple(replace(hour, start=hour.start + self.by) for hour in metric.hours))
             for metric in record.coverage
         )
         moved = {"window": Span(start=window.start, end=window.end), "coverage": coverage}

@@ -140,7 +140,7 @@ class TableCollector:
                 except SourceError as error:
                     raise MetricFailed(name, error) from None
                 replica = self.source.reader.serving(name, self.grid).replica
-                coverage.append(runs.coverage().model_copy(update={"replica": replica}))
+                coverage.append(replace(runs.coverage(), replica=replica))
 
     def _read_metrics(self, wanted: Sequence[Wanted]) -> Generator[_Piece, None, None]:
         """Yield the blocks of every metric, one metric behind another, each begun by a piece without a block."""

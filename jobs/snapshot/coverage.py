@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -110,13 +111,12 @@ class CoverageCounter:
             reason = UNKNOWN_FORM
         else:
             reason = explain_absence(own if own.any() else by_target.sum(axis=0))
-        return counted.model_copy(
-            update={
-                "reason": reason,
-                "scrapes": int(own.sum()) if known else None,
-                "scrapes_failed": int(own[FAILED]) if known else None,
-                "scrapes_unseen": int(own[UNSEEN]) if known else None,
-            }
+        return replace(
+            counted,
+            reason=reason,
+            scrapes=int(own.sum()) if known else None,
+            scrapes_failed=int(own[FAILED]) if known else None,
+            scrapes_unseen=int(own[UNSEEN]) if known else None,
         )
 
 

@@ -7,7 +7,7 @@ ever. The commit keeps what was noticed, with the names of labels; logs and publ
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobs.snapshot.commits import read_commit
 from jobs.store import Store
@@ -53,7 +53,7 @@ class DriftWatch:
                 self._tell(table, metric.name, "type differs" if checked == "differs" else "type unknown")
         for label in labels:
             self._tell(table, label, "new labels")
-        return entry.model_copy(update={"types": types, "vanished": vanished, "new_labels": labels})
+        return replace(entry, types=types, vanished=vanished, new_labels=labels)
 
     def _had_series(self, table: TableSchema, window: Window) -> frozenset[str]:
         """Return the metrics that had series in the window before, if that was committed."""

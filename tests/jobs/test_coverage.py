@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from collector.grid import Grid, Samples
 from collector.kernels.stats import EXPECTED, HELD, HOUR_COLUMNS, RECEIVED
@@ -222,7 +223,7 @@ def test_a_source_without_targets_is_counted_by_its_series() -> None:
 
 def test_a_commit_of_format_1_0_is_still_read() -> None:
     """Staged windows are never written again: a year of them must stay readable."""
-    hour = HourCoverage.model_validate_json(
+    hour = TypeAdapter(HourCoverage).validate_json(
         '{"start": "2026-11-01T00:00:00Z", "expected": 120, "received": 119, "held": 0, "points": 120}'
     )
 
