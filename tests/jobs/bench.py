@@ -2,7 +2,6 @@
 
 import base64
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.jobs.warm import run_warm
 
 OPSPUB = Path(sys.executable).with_name("opspub")
 KEY: dict[str, Any] = {
@@ -76,16 +77,13 @@ class Bench:
     def run(self, *arguments: str, **environment: str) -> Ran:
         """Run the real command line in the folder, with nothing of this process's environment."""
         path = self.write_config()
-        ran = subprocess.run(
-            [OPSPUB, "--config", path, *arguments],
-            cwd=self.folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), **environment},
-            capture_output=True,
-            text=True,
+        code, out, err = run_warm(
+            ["--config", str(path), *arguments],
+            folder=self.folder,
+            environment={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), **environment},
             timeout=120,
-            check=False,
         )
-        return Ran(ran.returncode, ran.stdout, ran.stderr)
+        return Ran(code, out, err)
 
     def made(self) -> list[str]:
         """Return everything that lies in the folder beside its inputs: files and folders."""
