@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.docs.pages import ROOT
+from tests.store.places import FULL
 
 DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
@@ -84,8 +87,33 @@ def test_the_entry_point_hands_everything_to_opspub(tmp_path: Path) -> None:
     assert arguments("ENTRYPOINT") == ['["opspub-entrypoint"]']
 
 
-def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
+SIGNATURES = """
+import importlib
+import pkgutil
+
+import collector.kernels
+from collector.warm import compile_kernels
+
+def list_compiled():
+    names = [each.name for each in pkgutil.iter_modules(collector.kernels.__path__, "collector.kernels.")]
+    found = [each for name in names for each in vars(importlib.import_module(name)).values()]
+    return {str(each): list(map(str, each.signatures)) for each in found if hasattr(each, "signatures")}
+
+compile_kernels()
+warmed_up = list_compiled()
+assert sum(map(len, warmed_up.values())) > 5
+"""
+
+
+def test_a_read_has_no_types_that_the_warm_up_has_not() -> None:
     """The warm-up must compile for the very types that a read has, or every pod compiles again."""
+    program = f"{SIGNATURES}\n{PROBE}\nassert list_compiled() == warmed_up"
+
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+@pytest.mark.skipif(not FULL, reason="compiles everything: make test-full")
+def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}  # noqa: TID251 - a child's
 
     subprocess.run([sys.executable, "-m", "collector.warm"], env=environment, check=True)
@@ -96,7 +124,16 @@ def test_a_read_finds_all_its_kernels_compiled(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nbc")} == compiled
 
 
-def test_kernels_work_where_nothing_can_be_written(tmp_path: Path) -> None:
+ONE_KERNEL = """
+from collector.coverage import decode_up
+from collector.remote_pb2 import Chunk
+
+assert decode_up("probe", [((), [Chunk(type=Chunk.XOR, data=bytes([0, 1, 0]) + bytes(8))])]).times.tolist() == [0]
+"""
+
+
+@pytest.mark.parametrize("probe", [ONE_KERNEL, *([PROBE] if FULL else [])], ids=["one", "all"][: 1 + FULL])
+def test_kernels_work_where_nothing_can_be_written(tmp_path: Path, probe: str) -> None:
     """A root file system may be read-only, and no folder for compiled kernels given: then each process compiles."""
     nowhere = tmp_path / "file"
     nowhere.touch()
@@ -107,6 +144,6 @@ def test_kernels_work_where_nothing_can_be_written(tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
 
-    subprocess.run([sys.executable, "-c", PROBE], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", probe], env=environment, check=True)
 
     assert not list(tmp_path.rglob("*.nbc"))
