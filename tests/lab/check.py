@@ -83,9 +83,8 @@ def check_sources(facts: Facts, sources: Sequence[Source]) -> list[str]:
     """Return what real servers and pages do not offer though they should, and what could not be scraped."""
     found = [f"a target is down, {one}" for one in facts.down]
     for source in sources:
-        for table in sorted(source.feeds - facts.tables_of(source.name)):
-            if table != "workload":
-                found.append(f"{source.name} {source.version} feeds nothing to the table {table}")
+        empty = sorted(source.feeds - facts.tables_of(source.name))
+        found += [f"{source.name} {source.version} feeds nothing to the table {table}" for table in empty]
         found += _check_exporters(facts, source)
     return found
 

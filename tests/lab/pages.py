@@ -40,7 +40,7 @@ PAGES: Mapping[str, Page] = {
     "kubelet_metrics_cadvisor": Page("kubelet", frozenset({"container"}), honor_labels=True, port=10250),
     "ksm_metrics": Page(
         "kube-state-metrics",
-        frozenset({"pod", "controller", "job", "namespace", "node_state", "volume", "workload"}),
+        frozenset({"pod", "controller", "job", "namespace", "node_state", "volume"}),
         honor_labels=True,
     ),
     "api-server": Page("apiserver", frozenset({"control_plane"}), port=6443),
@@ -78,7 +78,7 @@ def _plan(name: str, port: int, node: tuple[str | None, ...]) -> Source:
         host, address = map(str, node)
         labels |= {"instance": f"{address}:{page.port}", "node": host}
     target = Target(page.job, port, f"/{name}", labels, page.honor_labels)
-    return Source(name, "page", "captured", (target,), page.feeds)
+    return Source(f"page of {page.job}", "page", name.partition("__")[0], (target,), page.feeds)
 
 
 @contextmanager

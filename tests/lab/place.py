@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -51,6 +53,12 @@ class Place:
         """Return the folder that a program works in, made if need be."""
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def short_folder(self, name: str) -> Path:
+        """Return a new folder with a short path, for sockets: the kernel limits theirs to 107 bytes."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
 
     def __enter__(self) -> Self:

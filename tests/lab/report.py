@@ -9,6 +9,8 @@ from tests.lab.check import Row
 from tests.lab.publish import Made
 from tests.lab.sources import Source
 
+_MANY = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -62,16 +64,15 @@ class Report:
 
 def render_report(report: Report) -> str:
     """Return what a person reads."""
-    facts, lines = report.made.facts, [f"\n{'source':44} {'kind':5} {'version':34} {'series':>7}  tables"]
+    facts, lines = report.made.facts, [f"\n{'source':31} {'kind':5} {'version':34} {'series':>7}  tables"]
     for source in report.sources:
         tables = ", ".join(sorted(facts.tables_of(source.name))) or "none"
-        lines.append(
-            f"{source.name[-44:]:44} {source.kind:5} {source.version:34} {report.series_of(source):7,}  {tables}"
-        )
+        lines.append(f"{source.name:31} {source.kind:5} {source.version:34} {report.series_of(source):7,}  {tables}")
     lines.append(f"\n{'table':15} {'version':7} {'fed/declared':>12} {'series':>8} {'rows':>10}  fed by")
     for row in report.rows:
         share = f"{row.fed}/{row.declared}"
-        by = ", ".join(name[-30:] for name in row.by) or ("made of others" if row.fed else f"nothing: {row.reason}")
+        by = ", ".join(row.by) if len(row.by) < _MANY else f"{len(row.by)} sources"
+        by = by or ("made of others" if row.fed else f"nothing: {row.reason}")
         lines.append(f"{row.table:15} {row.version:7} {share:>12} {row.series:8,} {row.rows:10,}  {by}")
     fed, declared = sum(row.fed for row in report.rows), sum(row.declared for row in report.rows)
     filled = sum(row.fed > 0 for row in report.rows)

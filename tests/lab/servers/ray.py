@@ -1,6 +1,5 @@
 """A Ray head with a driver that runs tasks, an actor and a placement group, and whose agent exports metrics."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,10 +22,9 @@ def start(place: Place) -> Started:
     folder = environment_folder(place.home, NAME) / "bin"
     head, metrics, dashboard = (find_free_port() for _ in range(3))
     quiet = {"RAY_USAGE_STATS_ENABLED": "0", "HOME": str(place.work_folder(NAME))}
-    sockets = tempfile.mkdtemp(prefix="ray-")  # the kernel limits a Unix socket's path to 107 bytes
     command: list[str | Path] = [folder / "ray", "start", "--head", "--block", "--disable-usage-stats"]
     command += ["--node-ip-address=127.0.0.1", f"--port={head}", f"--metrics-export-port={metrics}"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={sockets}"]
+    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={place.short_folder(NAME)}"]
     command += ["--num-cpus=2", "--object-store-memory=100000000"]
     running = place.start(NAME, command, environment=quiet)
     page = f"http://127.0.0.1:{metrics}/metrics"
