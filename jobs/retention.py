@@ -89,7 +89,7 @@ def run_retention(
     public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     held = list(_read_held(public, staging))
     result = RetentionResult()
-    found: list[tuple[OldSnapshot, CommitRecord]] = []
+    found: list[tuple[OldSnapshot, tuple[str, ...]]] = []
     for record in read_commits(staging, settings.source.name):
         if record.files and now - record.window.end > older_than:
             holders = [each for each in held if _holds(each, record)]
@@ -103,13 +103,13 @@ def run_retention(
             if present:
                 size = sum(file.bytes for file in present)
                 old = OldSnapshot(record.table, record.window.window, commit_key(record), version, len(present), size)
-                found.append((old, record))
-    for done, (old, record) in enumerate(found):
+                found.append((old, tuple(file.path for file in record.files)))
+    for done, (old, paths) in enumerate(found):
         progress(done, len(found), f"{old.table} {old.window}")
         if apply:
             keep_expiry(staging, old.commit, now=now)  # first: a window without all of its files must not look whole
-            for file in record.files:
-                _erase(staging, file.path, now)
+            for path in paths:
+                _erase(staging, path, now)
         result.snapshots.append(
             OldSnapshot(old.table, old.window, old.commit, old.release, old.files, old.bytes, removed=apply)
         )
