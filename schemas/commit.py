@@ -143,6 +143,25 @@ class ReadInfo(_Strict):
     lookback_includes_edge: bool
 
 
+class CommitOutline(BaseModel):
+    """What a commit record says but for its coverage, which is most of it and is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source_token: str
+    provenance: Literal["real", "simulated"]
+    table: str
+    schema_version: str
+    schema_digest: str
+    window: Span
+    files: tuple[CommitFile, ...]
+    key_id: str
+    policy: str
+    policy_digest: str
+    read: ReadInfo
+    created: datetime
+
+
 class CommitRecord(_Strict):
     """``commits/<source>/<table>/v<major>/<window>.json``: the one thing that makes staged files exist."""
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from jobs.snapshot.commits import commit_key, read_commits, read_record
+from jobs.snapshot.commits import read_outline, read_record
 from jobs.store import Store
-from schemas.commit import CommitRecord, RawScan, ReadInfo
+from schemas.commit import CommitOutline, CommitRecord, RawScan, ReadInfo
 from schemas.manifest import Provenance
 from schemas.windows import Window
 
@@ -54,10 +54,10 @@ class HeadMaker:
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
 
-    def make(self, record: CommitRecord) -> CommitHead:
-        """Return the head of a record."""
+    def make(self, key: str, record: CommitRecord | CommitOutline) -> CommitHead:
+        """Return the head of a record with this key."""
         return CommitHead(
-            key=commit_key(record),
+            key=key,
             source_token=self._one(record.source_token),
             provenance=record.provenance,
             table=self._one(record.table),
@@ -80,7 +80,8 @@ class HeadMaker:
 def read_heads(store: Store, source: str) -> Iterator[CommitHead]:
     """Yield the heads of all commits of a source, by table and time."""
     maker = HeadMaker()
-    return map(maker.make, read_commits(store, source))
+    for key in store.list(f"commits/{source}/"):
+        yield maker.make(key, read_outline(store, key))
 
 
 def read_records(store: Store, heads: Sequence[CommitHead]) -> Iterator[CommitRecord]:

@@ -35,20 +35,20 @@ def a_commit(start: datetime, *, table: str = "node") -> CommitRecord:
 
 
 def test_the_first_release_takes_everything() -> None:
-    commits = [HeadMaker().make(a_commit(DAY + n * HOUR)) for n in range(5)]
+    commits = [HeadMaker().make("a/commit.json", a_commit(DAY + n * HOUR)) for n in range(5)]
 
     assert whole_days(commits, None) == Window(DAY, DAY + 5 * HOUR)
 
 
 def test_later_releases_take_whole_days_since_the_last() -> None:
     """A day is released once, whole: half a day would be released again tomorrow."""
-    commits = [HeadMaker().make(a_commit(DAY + n * HOUR)) for n in range(60)]
+    commits = [HeadMaker().make("a/commit.json", a_commit(DAY + n * HOUR)) for n in range(60)]
 
     assert whole_days(commits, DAY + timedelta(days=1)) == Window(DAY + timedelta(days=1), DAY + timedelta(days=2))
 
 
 def test_half_a_day_is_not_released_by_itself() -> None:
-    commits = [HeadMaker().make(a_commit(DAY + n * HOUR)) for n in range(30)]
+    commits = [HeadMaker().make("a/commit.json", a_commit(DAY + n * HOUR)) for n in range(30)]
 
     with pytest.raises(UsageError, match="no whole day was committed since the last release"):
         whole_days(commits, DAY + timedelta(days=1))
