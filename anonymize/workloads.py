@@ -25,6 +25,8 @@ class PodFacts:
     owner_name: str = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
     containers: frozenset[str] = field(default=frozenset(), repr=False)
+    metrics: frozenset[str] = frozenset()
+    """Those of the rules' metrics that come from the pod."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def _fits(rule: Rule, facts: PodFacts, *, platform: bool) -> bool:
     if rule.platform and not platform:
         return False
     if rule.owners and facts.owner_kind not in rule.owners:
+        return False
+    if rule.metrics and facts.metrics.isdisjoint(rule.metrics):
         return False
     if rule.containers and facts.containers.isdisjoint(rule.containers):
         return False

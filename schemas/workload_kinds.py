@@ -48,14 +48,17 @@ class Rule(_Strict):
     when: dict[LabelKey, tuple[str, ...]] = {}
     owners: dict[str, Name] = {}
     containers: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     platform: bool = False
     name: tuple[LabelKey, ...] = ()
     role_of: Told | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not (self.when or self.owners or self.containers or self.platform):
-            raise ValueError(f"the rule for {self.kind} says nothing of a pod; wanted when, owners or containers")
+        if not (self.when or self.owners or self.containers or self.metrics or self.platform):
+            raise ValueError(
+                f"the rule for {self.kind} says nothing of a pod; wanted when, owners, containers or metrics"
+            )
         if self.owners and self.framework:
             raise ValueError(f"the rule for {self.kind} names a framework twice; wanted it with each owner")
         return self
@@ -80,6 +83,11 @@ class WorkloadRules(_Strict):
     def labels(self) -> frozenset[str]:
         """Every label that some rule looks at. Nothing else of a pod's labels is kept, names of users least of all."""
         return frozenset().union(*(rule.labels for rule in self.rules))
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """Every metric that some rule looks for."""
+        return frozenset().union(*(rule.metrics for rule in self.rules))
 
     @property
     def kinds(self) -> frozenset[str]:

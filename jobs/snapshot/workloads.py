@@ -83,6 +83,8 @@ def read_workloads(source: PodSource, rules: WorkloadRules, *, public_namespaces
     pods.note_owners(source.read(OWNERS), _read_job_owners(source))
     pods.note_labels(source.read(LABELS), rules.labels)
     pods.note_containers(requests)
+    for metric in sorted(rules.metrics):
+        pods.note_metric(metric, source.read(metric))
     made = _Maker(source, pods, rules, public_namespaces)
     made.add_places(source.read(PODS))
     made.add_phases(source.read(PHASES, match_any("phase", ACTIVE)))
@@ -98,6 +100,7 @@ class _Pods:
         self.owners: dict[_PodName, tuple[str, str]] = {}
         self.labels: dict[_PodName, dict[str, str]] = {}
         self.containers: dict[_PodName, set[str]] = {}
+        self.metrics: dict[_PodName, set[str]] = {}
 
     def note_owners(self, blocks: Iterable[SeriesBlock], job_owners: Mapping[_PodName, tuple[str, str]]) -> None:
         for block in blocks:
@@ -121,10 +124,16 @@ class _Pods:
             for namespace, pod, container in _columns(block, "namespace", "pod", "container"):
                 self.containers.setdefault((namespace, pod), set()).add(container)
 
+    def note_metric(self, metric: str, blocks: Iterable[SeriesBlock]) -> None:
+        for block in blocks:
+            for namespace, pod in _columns(block, "namespace", "pod"):
+                self.metrics.setdefault((namespace, pod), set()).add(metric)
+
     def facts(self, key: _PodName, created_by: tuple[str, str]) -> PodFacts:
         """Return what is known of a pod; ``created_by`` is its owner where no other metric tells."""
         kind, name = self.owners.get(key) or created_by
-        return PodFacts(*key, kind, name, self.labels.get(key, {}), frozenset(self.containers.get(key, ())))
+        containers, metrics = (frozenset(said.get(key, ())) for said in (self.containers, self.metrics))
+        return PodFacts(*key, kind, name, self.labels.get(key, {}), containers, metrics)
 
 
 class _Maker:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anonymize.workloads import PodFacts, follow_owner, recognise
-from schemas.registry import read_policy
+from schemas.registry import latest_tables, read_policy
 from schemas.workload_kinds import exported_label, read_workload_rules
 
 RULES = read_workload_rules()
@@ -18,10 +18,11 @@ def found(
     owner: tuple[str, str] = ("", ""),
     namespace: str = "team-a",
     containers: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = (),
 ) -> tuple[str, str | None, str, str | None]:
     """Return kind, framework, name and role of a pod called pod-1."""
     exported = {exported_label(key): value for key, value in (labels or {}).items()}
-    facts = PodFacts(namespace, "pod-1", *owner, exported, frozenset(containers))
+    facts = PodFacts(namespace, "pod-1", *owner, exported, frozenset(containers), frozenset(metrics))
     workload, role = recognise(facts, RULES, public_namespaces=PUBLIC)
     return workload.kind, workload.framework, workload.name, role
 
@@ -96,6 +97,24 @@ def test_containers_tell_where_no_labels_are_exported() -> None:
         "model_server",
         "kserve",
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "framework"), [("vllm:num_requests_running", "vllm"), ("nv_inference_request_success", "triton")]
+)
+def test_what_a_pod_serves_tells_where_nothing_else_does(metric: str, framework: str) -> None:
+    """These servers are mostly plain Deployments; a product's label still comes first."""
+    owner = ("ReplicaSet", "llm-6d4cf56db6")
+
+    assert found(owner=owner, metrics=(metric,)) == ("model_server", framework, "llm", None)
+    assert found(owner=owner)[:2] == ("service", "kubernetes")
+    served_by = {"serving.kserve.io/inferenceservice": "i"}
+    assert found(served_by, owner=owner, metrics=(metric,))[:3] == ("model_server", "kserve", "i")
+
+
+def test_rules_look_for_metrics_that_some_table_has() -> None:
+    """A misspelt name would never be found."""
+    assert RULES.metrics <= {metric.name for table in latest_tables().values() for metric in table.metrics}
 
 
 def test_a_job_is_followed_to_what_made_it_but_a_cron_jobs_run_is_itself() -> None:

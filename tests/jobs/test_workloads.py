@@ -28,19 +28,23 @@ Series = dict[int, float]
 
 
 def plant(end: datetime) -> list[tuple[dict[str, str], list[tuple[int, int]]]]:
-    """Return pods of two jobs and of none: one ends and is gone, one waits and then runs, one is told of twice."""
+    """Return pods of two jobs, of a server that only its metrics tell, and of none.
+
+    One ends and is gone, one waits and then runs, one is told of twice.
+    """
     first, last = _ms(end - 2 * QUARTER), _ms(end)
     made: list[tuple[dict[str, str], list[tuple[int, int]]]] = []
     pods = {  # pod: job, runs from, ends at, gone at, GPUs
         "a-0": ("a", first, last, last, 2), "a-1": ("a", first, last - 400_000, last, 1),
         "a-2": ("a", last - 700_000, last - 500_000, last - 300_000, 1), "b-0": ("b", last - 610_000, last, last, 4),
-        "c-0": ("", first, last, last, 0),
+        "c-0": ("", first, last, last, 0), "d-0": ("d", first, last, last, 1),
     }  # fmt: skip
     for pod, (job, runs, ends, gone, gpus) in pods.items():
         times = range(first + 7_000, min(gone, last), 60_000)
         who = {"namespace": "team", "pod": pod, "job": "kube-state-metrics", **SOURCE}
-        place = {"node": "n-1", "created_by_kind": "PyTorchJob" if job else "", "created_by_name": job}
-        owner = {"owner_kind": "PyTorchJob" if job else "", "owner_name": job, "owner_is_controller": "true"}
+        kind = {"": "", "d": "ReplicaSet"}.get(job, "PyTorchJob")
+        place = {"node": "n-1", "created_by_kind": kind, "created_by_name": job}
+        owner = {"owner_kind": kind, "owner_name": job, "owner_is_controller": "true"}
         for name, labels in (("info", place), ("owner", owner), ("labels", {"label_team": "x"})):
             ended = [(gone, STALE)] if gone < last else []
             made.append(({"__name__": f"kube_pod_{name}", **who, **labels}, [(t, to_bits(1.0)) for t in times] + ended))
@@ -57,6 +61,8 @@ def plant(end: datetime) -> list[tuple[dict[str, str], list[tuple[int, int]]]]:
     twin |= {"pod": "b-0", "container": "main", "resource": "cpu", "job": "kube-state-metrics"}
     made.append((twin, [(t, to_bits(1.5)) for t in range(first + 7_000, last, 60_000)]))
     times = range(first + 7_000, last, 60_000)
+    served = {"__name__": "vllm:num_requests_running", "namespace": "team", "pod": "d-0", "job": "vllm", **SOURCE}
+    made.append((served, [(t, to_bits(3.0)) for t in times]))
     node = {"__name__": "kube_node_info", "node": "n-1", "internal_ip": "10.9.8.7", **SOURCE}
     made.append(({"__name__": "up", "job": "kube-state-metrics", **SOURCE}, [(t, to_bits(1.0)) for t in times]))
     return [*made, (node, [(t, to_bits(1.0)) for t in times])]
@@ -129,8 +135,12 @@ def test_each_metric_equals_the_servers_own_promql(
         assert _of_server(wanted) == _of_rows(rows[metric]), metric
     (running,) = {row["value"] for row in rows["opscommons_workload_running_pods"][-1:]}
     assert running >= 1
-    assert {row["workload_kind"] for row in rows["opscommons_workload_info"]} == {"training_job", "other"}
-    assert {row["framework"] for row in rows["opscommons_workload_info"]} == {"pytorch", None}
+    assert {row["workload_kind"] for row in rows["opscommons_workload_info"]} == {
+        "training_job",
+        "model_server",
+        "other",
+    }
+    assert {row["framework"] for row in rows["opscommons_workload_info"]} == {"pytorch", "vllm", None}
     assert {metric.status for metric in record.coverage} == {"complete"}
 
 
