@@ -71,6 +71,7 @@ THIRD_PARTY_DOORS = {
     "numpy": {"_rates.py", "_read.py", "_frames.py"},
     "polars": {"_selection.py"},
     "duckdb": {"_selection.py"},
+    "cryptography": {"_signed.py"},
 }
 
 

@@ -30,6 +30,7 @@ from jobs.publish.sign import (
 )
 from jobs.publish.verify import refuse_unproven, render_verification, run_verify
 from jobs.store.folder import FolderStore
+from opscommons._cli import main as read_as_reader
 from schemas.errors import PrivacyError, StoreError, UsageError
 from tests.jobs.audited import CONTENTS, VERSION, a_clock, publisher_settings, write_audited
 from tests.jobs.bench import Bench
@@ -111,7 +112,7 @@ def test_the_commands_on_the_page_for_readers_check_a_signature(
         pytest.skip("openssl or jq is not installed")
     _, key = signed
     page = (Path(__file__).parents[2] / "datasets/README.md").read_text("utf-8")
-    block = page.partition("### Who published it")[2].partition("```bash\n")[2].partition("```")[0]
+    block = page.partition("The same without the client:")[2].partition("```bash\n")[2].partition("```")[0]
     lines = [line for line in block.splitlines() if not line.startswith(("curl", "opscommons"))]
     (tmp_path / "opscommons.pub").write_text(key.public.pem)
     name = signature_name(key.public.key_id)
@@ -120,6 +121,47 @@ def test_the_commands_on_the_page_for_readers_check_a_signature(
     ran = subprocess.run(["bash", "-euc", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "Signature Verified Successfully"), ran.stderr
+
+
+def test_readers_own_program_says_the_same(
+    signed: tuple[Settings, SigningKey], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Readers have neither this program nor its configuration, and perhaps a copy of the files on their disk."""
+    _, key = signed
+    store, copy, pem = str(tmp_path / "public"), str(tmp_path / "copy"), str(tmp_path / "sign.pem.pub")
+    other = make_signing_key(tmp_path / "other.pem")
+    asked = ["--url", store, "verify", copy, "--public-key"]
+    assert read_as_reader(["--url", store, "download", "--to", copy]) == 0
+
+    assert read_as_reader([*asked, pem]) == 0
+    assert f"consistent with its manifest, and is signed by {key.public.key_id}" in capsys.readouterr().out
+    assert read_as_reader([*asked, str(tmp_path / "other.pem.pub")]) == 5
+    said = capsys.readouterr().out
+    assert f"unsigned {ATTESTED}{signature_name(other.public.key_id)} is not there" in said
+    assert "consistent with its manifest; but the given key did not sign it" in said
+    assert read_as_reader([*asked, str(tmp_path / "sign.pem")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("change_the_signature", "was not made by this key"),
+        ("change_the_statement", "speaks of another dataset, version or manifest"),
+        ("cut_it", "is no signature of a release"),
+    ],
+)
+def test_readers_own_program_finds_a_forged_signature(
+    signed: tuple[Settings, SigningKey], tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, told: str
+) -> None:
+    settings, key = signed
+    path, store = ATTESTED + signature_name(key.public.key_id), public_of(settings)
+    assert isinstance(store, FolderStore)
+    globals()[change](store, path)
+
+    code = read_as_reader(["--url", str(tmp_path / "public"), "verify", "--public-key", str(tmp_path / "sign.pem.pub")])
+
+    assert code == 5
+    assert f"{path} {told}" in capsys.readouterr().out
 
 
 def remove(store: FolderStore, path: str) -> None:

@@ -13,7 +13,7 @@ from opscommons import _settings
 from opscommons._documents import CatalogEntry
 from opscommons._download import download, plan_download
 from opscommons._errors import BadRequest, OpsCommonsError
-from opscommons._open import open_release, read_releases
+from opscommons._open import open_release, place_of, read_releases
 from opscommons._release import Release
 from opscommons._verify import verify
 from opscommons._version import __version__
@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     check = add("verify", run_verify, "Read every byte of a release again and compare it with its manifest.")
     check.add_argument("release", nargs="?", metavar="VERSION|FOLDER", help="default: the latest of the store")
     check.add_argument("--manifest-sha256", metavar="HEX", help="the digest that was cited")
+    check.add_argument("--public-key", metavar="FILE", type=Path, help="the publisher's key, which must have signed")
     return parser
 
 
@@ -159,7 +160,13 @@ def run_verify(args: argparse.Namespace) -> int:
     """Read every byte of a release again."""
     release = _release_or_folder(args)
     with Progress("read", total=sum(file.bytes for file in release.manifest.files)) as progress:
-        result = verify(release, manifest_sha256=args.manifest_sha256, on_bytes=progress.add)
+        result = verify(
+            release,
+            manifest_sha256=args.manifest_sha256,
+            public_key=args.public_key,
+            store=place_of(_store(args)) if args.public_key else None,
+            on_bytes=progress.add,
+        )
     if args.json:
         _print_json(asdict(result) | {"ok": result.ok, "proven": result.proven})
     else:
@@ -169,8 +176,8 @@ def run_verify(args: argparse.Namespace) -> int:
             _print(f"beside   {path}")
         _print(f"{result.version}: {result.proven} ({result.files} files, {in_words(result.bytes)})")
         _print(f"manifest SHA-256 {result.manifest_sha256}")
-        if result.matches_cited is None:
-            _say("this does not show who made it: compare the digest with the cited one (--manifest-sha256)")
+        if result.matches_cited is None and result.signed_by is None:
+            _say("this does not show who made it: compare with a cited digest (--manifest-sha256) or a --public-key")
     return 0 if result.ok else 5
 
 

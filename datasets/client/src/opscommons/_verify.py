@@ -1,4 +1,4 @@
-"""Read a release again and say what that proves: every byte against the manifest, the manifest against a citation."""
+"""Read a release again and say what that proves: every byte against the manifest, that against citation and key."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from opscommons._documents import ReleaseFile
 from opscommons._download import NOTE, compare_sums, read_note
 from opscommons._fetch import PARALLEL
 from opscommons._places import NotThere, Place, patiently, read_document
+from opscommons._signed import check_signature
 
 if TYPE_CHECKING:
     from opscommons._release import Release
@@ -25,7 +26,7 @@ class Problem:
     """One thing that is not as the manifest says."""
 
     path: str
-    kind: Literal["missing", "corrupt", "extra", "sums", "cited"]
+    kind: Literal["missing", "corrupt", "extra", "sums", "cited", "unsigned"]
     message: str
 
 
@@ -44,6 +45,8 @@ class Verification:
     extra_checked: bool
     not_downloaded: int
     matches_cited: bool | None
+    signed_by: str | None = None
+    """The id of the key that was asked for, if it signed this manifest."""
 
     @property
     def ok(self) -> bool:
@@ -53,7 +56,8 @@ class Verification:
     @property
     def proven(self) -> str:
         """What may be said of the release now."""
-        if any(problem.kind != "cited" for problem in self.problems):
+        kinds = {problem.kind for problem in self.problems}
+        if kinds - {"cited", "unsigned"}:
             return "not consistent with its manifest"
         said = "consistent with its manifest"
         if self.not_downloaded:
@@ -64,13 +68,29 @@ class Verification:
                 if self.matches_cited
                 else "; but the manifest found differs from the cited digest"
             )
+        if self.signed_by:
+            said += f", and is signed by {self.signed_by}"
+        if "unsigned" in kinds:
+            said += "; but the given key did not sign it"
         return said
 
 
 def verify(
-    release: "Release", *, manifest_sha256: str | None = None, on_bytes: Callable[[int], None] = lambda count: None
+    release: "Release",
+    *,
+    manifest_sha256: str | None = None,
+    public_key: Path | None = None,
+    store: Place | None = None,
+    on_bytes: Callable[[int], None] = lambda count: None,
 ) -> Verification:
-    """Read every byte of a release again. Finds all problems, not just the first."""
+    """Read every byte of a release again. Finds all problems, not just the first.
+
+    With ``public_key``, the signature of that key is asked for in ``store``, where the release is published.
+    """
+    signed_by, unsigned = None, None
+    if public_key and store:
+        signed_by, path, wrong = check_signature(store, release, public_key)
+        unsigned = Problem(path, "unsigned", f"{path} {wrong}") if wrong else None
     folder = release.place.folder
     wanted = None if folder is None else read_note(folder)
     files = [file for file in release.manifest.files if wanted is None or file.path in wanted]
@@ -90,6 +110,7 @@ def verify(
         if not matches:
             message = f"manifest.json has the SHA-256 {release.manifest_sha256}, cited was {manifest_sha256.lower()}"
             problems.append(Problem("manifest.json", "cited", message))
+    problems += [unsigned] if unsigned else []
     return Verification(
         version=release.version,
         place=release.place.name,
@@ -101,6 +122,7 @@ def verify(
         extra_checked=folder is not None,
         not_downloaded=len(release.manifest.files) - len(files),
         matches_cited=matches,
+        signed_by=None if unsigned else signed_by,
     )
 
 
