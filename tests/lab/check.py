@@ -20,12 +20,12 @@ DOCS = Path(__file__).parents[2] / "docs/tables"
 UNFED: Mapping[str, str] = {
     "gpu": "dcgm-exporter needs a GPU of NVIDIA",
     "gpu_amd": "device-metrics-exporter needs a GPU of AMD",
-    "kafka": "neither Kafka nor its exporters are in a registry of packages",
-    "model_server": "vLLM needs gigabytes of packages, and weights of a model",
-    "queue": "Kueue is a controller of Kubernetes, in no registry of packages",
-    "training": "training operators are controllers of Kubernetes, in no registry of packages",
-    "triton": "Triton is only given away as an image of containers",
-    "workflow": "Argo and Kubeflow Pipelines are controllers of Kubernetes, in no registry of packages",
+    "kafka": "Kafka and its exporters are in none of the registries that the lab installs from",
+    "model_server": "vLLM needs gigabytes of packages, a GPU and the weights of a model",
+    "queue": "Kueue is a controller of Kubernetes, which does nothing without an API server",
+    "training": "training operators are controllers of Kubernetes, which do nothing without an API server",
+    "triton": "Triton comes as an image; its package for Python is not there for all versions that we run on",
+    "workflow": "Argo and Kubeflow Pipelines are controllers of Kubernetes, which do nothing without an API server",
 }
 """Tables that nothing here can feed. A reason that no longer holds is a finding too."""
 _TYPES = {"int32": pa.int32(), "text": pa.string()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import LabUnavailable
-from tests.lab.environments import REQUIREMENTS, find_package
+from tests.lab.environments import REQUIREMENTS, find_package, require_java
 from tests.lab.isolation import can_isolate, plan_isolation
 from tests.lab.place import Place
 from tests.lab.publish import Made
@@ -118,3 +118,9 @@ def test_inside_there_is_nothing_but_the_loopback() -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     assert said == ["1", "1"], "one interface, and the first process of a tree of its own"
+
+
+def test_without_java_spark_says_what_it_lacks(tmp_path: Path) -> None:
+    """An empty machine that nobody may install on loses one server, not the lab."""
+    with pytest.raises(LabUnavailable, match=r"^default-jre-headless cannot be installed: "):
+        require_java(environment={"PATH": str(tmp_path)})
