@@ -79,7 +79,7 @@ class Running:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def wait_for(self, url: str, holds: str = "", *, seconds: float = 90) -> None:
+    def wait_for(self, url: str, holds: str = "", *, seconds: float = 240) -> None:
         """Wait until a page answers 200 and holds a text; raise ``LabUnavailable`` if it does not in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -42,3 +42,4 @@ c.Authenticator.allow_all = True
 c.Spawner.ip = "127.0.0.1"
 c.Spawner.port = int(user)
 c.Spawner.args = ["--allow-root", "--ServerApp.authenticate_prometheus=False"]
+c.Spawner.start_timeout = c.Spawner.http_timeout = 240  # a busy machine is no reason to fail

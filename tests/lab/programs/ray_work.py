@@ -27,7 +27,18 @@ class Counter:
         return self.count
 
 
-ray.init(address=sys.argv[1], log_to_driver=False)
+metrics, dashboard, folder = sys.argv[1:]
+ray.init(
+    num_cpus=2,
+    object_store_memory=100_000_000,
+    include_dashboard=True,  # its agent exports the metrics
+    dashboard_host="127.0.0.1",
+    dashboard_port=int(dashboard),
+    log_to_driver=False,
+    _metrics_export_port=int(metrics),
+    _node_ip_address="127.0.0.1",
+    _temp_dir=folder,
+)
 group = placement_group([{"CPU": 0.1}])
 counter = Counter.remote()
 while True:

@@ -18,7 +18,7 @@ from tests.lab.sources import Source, Target
 
 NAME = "jupyterhub"
 USER = "made-up"
-_FINISH_SECONDS = 90.0
+_FINISH_SECONDS = 240.0
 
 
 def install(home: Path, environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A Ray head with a driver that runs tasks, an actor and a placement group, and whose agent exports metrics."""
+"""A driver of Ray that runs tasks, an actor and a placement group on a head of its own, whose agent exports metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,23 +18,28 @@ def install(home: Path, environment: Mapping[str, str]) -> None:
 
 
 def start(place: Place) -> Started:
-    """Start the head."""
-    folder = environment_folder(place.home, NAME) / "bin"
-    head, metrics, dashboard = (find_free_port() for _ in range(3))
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "HOME": str(place.work_folder(NAME))}
-    command: list[str | Path] = [folder / "ray", "start", "--head", "--block", "--disable-usage-stats"]
-    command += ["--node-ip-address=127.0.0.1", f"--port={head}", f"--metrics-export-port={metrics}"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={place.short_folder(NAME)}"]
-    command += ["--num-cpus=2", "--object-store-memory=100000000"]
-    running = place.start(NAME, command, environment=quiet)
+    """Start the driver, which starts the head."""
+    python = environment_folder(place.home, NAME) / "bin/python"
+    metrics, dashboard = find_free_port(), find_free_port()
+    running = place.start(
+        NAME,
+        [python, PROGRAMS / "ray_work.py", metrics, dashboard, place.short_folder(NAME)],
+        environment={
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "240",  # a machine that others use is slow to start so many processes
+            "HOME": str(place.work_folder(NAME)),
+        },
+    )
     page = f"http://127.0.0.1:{metrics}/metrics"
 
     def finish() -> None:
-        running.wait_for(page, "ray_node_cpu_count")
-        driver = [str(folder / "python"), str(PROGRAMS / "ray_work.py"), f"127.0.0.1:{head}"]
-        place.start("ray-work", driver, environment=quiet)
-        running.wait_for(page, "ray_gcs_placement_group_count{")
-        running.wait_for(page, "ray_tasks{")
+        for metric in (
+            "ray_node_cpu_count",
+            "ray_gcs_placement_group_count{",
+            "ray_tasks{",
+            "ray_object_store_memory{",
+        ):
+            running.wait_for(page, metric)
 
     labels = {"instance": "ray.lab.test:8080", "namespace": "lab-ray", "pod": "lab-ray-head"}
     target = Target("ray", metrics, labels=labels)

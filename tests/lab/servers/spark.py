@@ -37,7 +37,7 @@ def start(place: Place) -> Started:
     page = "/metrics/executors/prometheus/"
 
     def finish() -> None:
-        running.wait_for(f"http://127.0.0.1:{port}{page}", 'executor_id="1"', seconds=180)
+        running.wait_for(f"http://127.0.0.1:{port}{page}", 'executor_id="1"')
 
     labels = {"namespace": "lab-spark", "pod": "lab-application-driver"}
     targets = (
