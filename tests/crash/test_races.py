@@ -28,7 +28,8 @@ def test_of_eight_runs_at_once_one_commits_each_window(
         buckets: Buckets = request.getfixturevalue("buckets")
         stores = buckets.stores(f"race-{tmp_path.name}")
     life = Life(planted, warm, folder, stores, windows=WINDOWS, width=WIDTH).configure()
-    assert warm.run(Request((*life.program(), "key", "new"), clock=(planted.now.isoformat(),))).code == 0
+    for group in ("key", "signing"):
+        assert warm.run(Request((*life.program(), group, "new"), clock=(planted.now.isoformat(),))).code == 0
 
     ended = warm.run_all(life.request("snapshot", "--log", "json", "--verbose", count=RUNS, timeout=280))
 
