@@ -19,6 +19,9 @@ from schemas.windows import Window, from_ms
 
 logger = logging.getLogger(__name__)
 
+_NAMED = 3
+"""So many metrics a line of the log names; the commit has them all."""
+
 
 @dataclass
 class DriftWatch:
@@ -32,13 +35,17 @@ class DriftWatch:
     found: Counter[str] = field(default_factory=Counter)
     """How many metrics vanished, have another or an unknown type, and how many labels are new: each once a run."""
     _told: set[tuple[str, str, str]] = field(default_factory=set)
+    _news: dict[str, list[str]] = field(default_factory=dict)
+    """What the log has not told yet: names by what happened to them."""
 
     def note(
         self, table: TableSchema, window: Window, coverage: Iterable[MetricCoverage]
     ) -> tuple[MetricCoverage, ...]:
         """Return the coverage of a window with what changed in it."""
         had = self._had_series(table, window)
-        return tuple(self._note(table, entry, had) for entry in coverage)
+        noted = tuple(self._note(table, entry, had) for entry in coverage)
+        self._log(table)
+        return noted
 
     def _note(self, table: TableSchema, entry: MetricCoverage, had: Collection[str]) -> MetricCoverage:
         metric = table.metric(entry.metric)
@@ -66,9 +73,19 @@ class DriftWatch:
             return
         self._told.add((table.table, name, what))
         self.found[what] += 1
-        if what == "new labels":  # its name may be somebody's own, and logs are read by more people than commits
-            logger.info("a label that nobody has classed was dropped", extra={"table": table.table})
-        elif what != "type unknown":
-            logger.warning(
-                "a metric has changed at the source", extra={"table": table.table, "metric": name, "what": what}
-            )
+        self._news.setdefault(what, []).append(name)
+
+    def _log(self, table: TableSchema) -> None:
+        """Tell what is new in a line of each kind: with the last pod of an exporter all of its metrics vanish."""
+        for what, names in self._news.items():
+            if what == "new labels":  # their names may be somebody's own, and logs are read by more people than commits
+                logger.info(
+                    "labels that nobody has classed were dropped", extra={"table": table.table, "count": len(names)}
+                )
+            elif what != "type unknown":
+                more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+                named = ", ".join(sorted(names)[:_NAMED]) + more
+                logger.warning(
+                    "metrics have changed at the source", extra={"table": table.table, "what": what, "metrics": named}
+                )
+        self._news.clear()

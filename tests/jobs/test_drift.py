@@ -5,15 +5,19 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jobs.clock import read_clock
 from jobs.config import Settings
 from jobs.release.run import run_release
+from jobs.snapshot.drift import DriftWatch
 from jobs.snapshot.run import SnapshotResult, run_snapshot
+from jobs.store import Store
 from schemas.commit import CommitRecord, MetricCoverage
+from schemas.label_classes import read_label_classes
+from schemas.registry import latest_tables
 from schemas.windows import Window
 from tests.collector.histogram_chunks import STALE, to_bits
 from tests.jobs.bench import KEY
@@ -90,6 +94,8 @@ def test_what_changed_is_in_the_commit_and_counted_by_the_run(
     assert {"uid", GADGET} <= set(found[STAYS].dropped_labels)
     assert result.drift == {"new labels": 1, "type differs": 1, "vanished": 1}
     assert not [record for record in caplog.records if GADGET in str(vars(record))]
+    told = [vars(record) for record in caplog.records if record.getMessage() == "metrics have changed at the source"]
+    assert {(each["what"], each["metrics"]) for each in told} == {("type differs", STAYS), ("vanished", GOES)}
 
 
 def test_without_an_entry_a_type_is_unknown_and_never_well(
@@ -136,3 +142,18 @@ def test_a_release_tells_by_metric_and_counts_labels(
 
 def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
+
+
+def test_what_vanishes_together_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """With the last job of a cluster go a dozen metrics, and whoever reads the log wants to see what else it says."""
+    table = latest_tables()["job"]
+    gone = [metric.name for metric in table.metrics]
+    watch = DriftWatch(cast(Store, None), "lab", read_label_classes(), None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_had_series", lambda _table, _window: frozenset(gone))
+        for _ in range(2):
+            watch.note(table, cast(Window, None), [MetricCoverage(name, "empty") for name in gone])
+
+    (line,) = caplog.records
+    assert vars(line)["metrics"] == f"{', '.join(sorted(gone)[:3])} and {len(gone) - 3} more"
+    assert watch.found == {"vanished": len(gone)}
