@@ -5,14 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KERNELS := $(VENV)/.compiled
 SHARED := --numprocesses 2 --no-loadscope-reorder
 
-.PHONY: help install demo demo-s3 demo-stop test test-full check format bench bench-release scale attack lab lock proto clean
+.PHONY: help install demo demo-s3 demo-stop test test-full servers check format bench bench-release scale attack lab lock proto clean
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(STAMP) ## Make the virtual environment .venv with locked versions
+install: $(STAMP) $(KERNELS) ## Make the virtual environment .venv with locked versions
 
 $(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "found $$($(PYTHON) --version); wanted Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
@@ -21,6 +22,9 @@ $(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e datasets/client
+	@touch $@
+
+$(KERNELS): $(STAMP)
 	@$(BIN)/python -m collector.warm
 	@touch $@
 
@@ -33,19 +37,22 @@ demo-s3: install ## The demo's simulated cluster into a real S3 server (Ceph, in
 demo-stop: ## Stop the demo's Prometheus and node_exporter
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m demo.source down; fi
 
-test: check ## Format, lint, types and all tests
-	@$(BIN)/python -m tests.lab.rgw install
+test: $(STAMP) ## Format, lint, types and all tests
+	@$(MAKE) --no-print-directory --output-sync --jobs $(KERNELS) check servers
 	@$(BIN)/pytest -q $(SHARED)
 
 test-full: install ## The long forms of the tests: more seeds, more kills
 	@OPSCOMMONS_TEST_FULL=1 $(BIN)/pytest -q $(SHARED)
 
-check: install ## Format, lint and types
+servers: $(STAMP)
+	@$(BIN)/python -m tests.lab.rgw install
+
+check: $(STAMP) ## Format, lint and types
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 
-format: install ## Bring the code into form
+format: $(STAMP) ## Bring the code into form
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 
