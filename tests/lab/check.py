@@ -89,6 +89,11 @@ def check_sources(facts: Facts, sources: Sequence[Source]) -> list[str]:
     return found
 
 
+def check_drift(drift: Mapping[str, int]) -> list[str]:
+    """Return what a snapshot noticed and no table knows; its commits have the names."""
+    return [f"the snapshot noticed {what}: {drift[what]}" for what in ("new labels", "type differs") if drift.get(what)]
+
+
 def wanted_metrics(facts: Facts, table: str) -> list[str]:
     """Return the metrics of a table that a release must have; those that the publisher makes come from pods."""
     if table != "workload":

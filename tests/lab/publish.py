@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def start_scraping(programs: Programs, folder: Path, sources: Sequence[Source], 
     prometheus = start_prometheus(programs, folder, config=config, port=port)
     deadline = time.monotonic() + _SCRAPED_SECONDS
     while time.monotonic() < deadline:
-        active = json.loads(prometheus.get("/api/v1/targets?state=active")[1])["data"]["activeTargets"]
+        status, body = prometheus.get("/api/v1/targets?state=active")
+        active = json.loads(body)["data"]["activeTargets"] if status == HTTPStatus.OK else []
         if len(active) == len(all_targets(sources)) and all(one["health"] != "unknown" for one in active):
             return prometheus
         time.sleep(0.2)

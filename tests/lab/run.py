@@ -20,7 +20,7 @@ from demo.errors import DemoError
 from demo.packages import Programs, find_programs, read_version
 from demo.servers import find_free_port, start_node_exporter
 from tests.lab import LabUnavailable
-from tests.lab.check import check_release, check_sources, describe_tables
+from tests.lab.check import check_drift, check_release, check_sources, describe_tables
 from tests.lab.isolation import bring_up_loopback, can_isolate, is_inside, run_inside
 from tests.lab.pages import ROOT, find_folder, plan_sources, read_pages, serve_pages
 from tests.lab.place import Place
@@ -98,6 +98,7 @@ def run_lab(
         made = publish_release(made)  # while Prometheus is there: an audit looks for the label values that it has
     without = f"without {', '.join(sorted(missing))}" if missing else ""
     found = [*check_sources(facts, sources), *check_release(facts, made.release, without=without)]
+    found += check_drift(made.results["snapshot"]["drift"])
     rows = describe_tables(facts, made.release, without=without)
     report = Report(sources, rows, missing, found, made, time.monotonic() - begun)
     REPORT.parent.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ import pytest
 from demo.errors import DemoError
 from demo.packages import find_programs
 from demo.servers import find_free_port
-from tests.lab.check import check_release, check_sources, describe_tables
+from tests.lab.check import check_drift, check_release, check_sources, describe_tables
 from tests.lab.facts import Facts
 from tests.lab.pages import ROOT, find_folder, read_pages
 from tests.lab.publish import Made, Timing, await_facts, make_release, start_scraping
@@ -47,7 +47,10 @@ class Slice:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slice]:
     """One release of what was scraped for two windows of a few seconds."""
-    folder, timing = tmp_path_factory.mktemp("lab"), Timing(interval=1, window=3)
+    folder, timing = (
+        tmp_path_factory.mktemp("lab"),
+        Timing(interval=2, window=4),
+    )  # a shorter scrape times out on a busy machine
     try:
         programs = find_programs(ROOT / ".demo", environment=ENVIRONMENT)
     except DemoError as error:
@@ -75,6 +78,8 @@ def test_every_source_feeds_the_tables_that_it_is_known_to_feed(lab: Slice) -> N
     ours = [replace(source, feeds=source.feeds & lab.facts.tables.keys()) for source in lab.sources]
 
     assert check_sources(lab.facts, ours) == []
+    assert check_drift(lab.made.results["snapshot"]["drift"]) == []
+    assert check_drift({"new labels": 2, "type unknown": 3}) == ["the snapshot noticed new labels: 2"]
 
 
 def test_captured_pages_fill_their_tables(lab: Slice) -> None:
