@@ -96,7 +96,7 @@ def check_attestations(
         except AccessRefused:
             same = None
         if not same:
-            yield f"{folder}{name}: {'is missing' if same is None else 'has other bytes'}"
+            yield f"{folder}{name}: {'is missing' if same is None else f'has other bytes than {folder}{SUMS} says'}"
     for name in sorted((listed or set()) - {*named, SUMS, LATER}):
         yield f"{folder}{name}: is not in {SUMS}"
     later = _get(public, folder + LATER)

@@ -154,7 +154,8 @@ def check_signature(content: bytes, key: PublicKey, manifest: Manifest, *, manif
         signature = base64.b64decode(found.signature, validate=True)
     except (ValidationError, binascii.Error):
         return "is not a signature as a publisher writes it"
-    if readable_json(found) != content or found.key_id != key.key_id:
+    is_canonical = base64.b64encode(signature).decode() == found.signature  # its last character has bits to spare
+    if readable_json(found) != content or found.key_id != key.key_id or not is_canonical:
         return "is not a signature as a publisher writes it"
     if found.statement != (wanted := _state(manifest, manifest_sha256)):
         said = found.statement

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import string
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,19 @@ def change_the_statement(store: FolderStore, path: str) -> None:
     store.put(path, _render(found | {"statement": found["statement"] | {"dataset": "Somebody else's"}}))
 
 
+def respell_the_signature(store: FolderStore, path: str) -> None:
+    """Change bits of its last character that stand for nothing."""
+    found = json.loads(store.get(path) or b"")
+    start, last = found["signature"][:-3], found["signature"][-3]
+    alike = (each for each in string.ascii_letters + string.digits if _bytes(start, each) == _bytes(start, last))
+    other = next(each for each in alike if each != last)
+    store.put(path, _render(found | {"signature": f"{start}{other}=="}))
+
+
+def _bytes(start: str, last: str) -> bytes:
+    return base64.b64decode(f"{start}{last}==")
+
+
 def cut_it(store: FolderStore, path: str) -> None:
     store.put(path, (store.get(path) or b"")[:-3])
 
@@ -204,6 +218,7 @@ TAMPERED: dict[str, Callable[[FolderStore, str], None]] = {
     "is not a signature as a publisher writes it": cut_it,
     "is not a signature as a publisher writes": write_it_otherwise,
     "is not a signature as a publisher": name_another_key,
+    "is not a signature as a": respell_the_signature,
 }
 
 
