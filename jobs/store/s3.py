@@ -235,6 +235,9 @@ class S3Store:
                 return answer["Body"].read(), _stated_md5(answer)
             except self._client.exceptions.NoSuchKey:
                 return None
+            except ClientError as error:
+                if last or error.response.get("Error", {}).get("Code") != "404":  # its body was cut, and may say more
+                    raise
             except (HTTPClientError, IncompleteReadError):
                 if last:
                     raise

@@ -102,6 +102,14 @@ def test_a_read_that_fails_in_passing_is_done_again(
     assert found == CONTENT
 
 
+def test_that_there_is_no_object_is_believed_once_it_is_said_whole(proxy: S3Proxy, spoilt: WholeStore) -> None:
+    """A 404 whose body was cut names no reason: it could be the bucket that is missing."""
+    proxy.faults.append(("GET", truncate))
+
+    assert spoilt.get("a/x") is None
+    assert not proxy.faults
+
+
 def test_a_bit_that_flips_every_time_is_never_believed(
     bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
 ) -> None:
