@@ -96,7 +96,9 @@ def check_attestations(
         except AccessRefused:
             same = None
         if not same:
-            yield f"{folder}{name}: {'is missing' if same is None else f'has other bytes than {folder}{SUMS} says'}"
+            sums = f"{folder}{SUMS}"
+            what = f"is missing, though {sums} names it" if same is None else f"has other bytes than {sums} says"
+            yield f"{folder}{name}: {what}"
     for name in sorted((listed or set()) - {*named, SUMS, LATER}):
         yield f"{folder}{name}: is not in {SUMS}"
     later = _get(public, folder + LATER)

@@ -48,7 +48,7 @@ class Statement(_Strict):
 class Signature(_Strict):
     """``attestations/<version>/signature-<key_id>.json``: a statement, and the key's word for it."""
 
-    format_version: str = "1.0"
+    format_version: Literal["1.0"] = "1.0"
     algorithm: Literal["ed25519"] = "ed25519"
     key_id: str
     statement: Statement

@@ -194,6 +194,10 @@ def _bytes(start: str, last: str) -> bytes:
     return base64.b64decode(f"{start}{last}==")
 
 
+def say_another_format(store: FolderStore, path: str) -> None:
+    store.put(path, _render(json.loads(store.get(path) or b"") | {"format_version": "1.1"}))
+
+
 def cut_it(store: FolderStore, path: str) -> None:
     store.put(path, (store.get(path) or b"")[:-3])
 
@@ -219,6 +223,7 @@ TAMPERED: dict[str, Callable[[FolderStore, str], None]] = {
     "is not a signature as a publisher writes": write_it_otherwise,
     "is not a signature as a publisher": name_another_key,
     "is not a signature as a": respell_the_signature,
+    "is not a signature as": say_another_format,
 }
 
 
