@@ -13,6 +13,7 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from jobs.publish.catalog import CATALOG
 from jobs.release.build import Progress
@@ -106,12 +107,14 @@ class _Anybody:
         return "readable" if status in _READABLE else "gone" if status in _GONE else "unknown"
 
     def read(self, url: str) -> bytes | None:
-        """Return a small document, or ``None`` when it cannot be read."""
-        try:
-            with self._session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as answer:
-                return answer.raw.read(_MOST_BYTES, decode_content=True) if answer.status_code == 200 else None
-        except (requests.RequestException, OSError, ValueError):
-            return None
+        """Return a small document, or ``None`` when it cannot be read; one that breaks off is asked for again."""
+        for _ in range(2):
+            try:
+                with self._session.get(url, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+                    return answer.raw.read(_MOST_BYTES, decode_content=True) if answer.status_code == 200 else None
+            except (requests.RequestException, HTTPError, OSError, ValueError):
+                continue
+        return None
 
 
 def _knows_retraction(catalog: bytes, version: str) -> bool:
