@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.publish.attest import attest_published
 from jobs.store import WholeStore, fetch_hashed, hash_object, open_store
 from jobs.store.s3 import S3Store
 from schemas.errors import StoreError
@@ -175,6 +176,21 @@ def test_a_file_with_a_flipped_bit_is_fetched_again_and_never_believed(
     assert (tmp_path / "x").read_bytes() == CONTENT
     proxy.faults += [("GET", flip)] * 2
     assert fetch_hashed(spoilt, "a/x", tmp_path / "x", wanted) != wanted
+
+
+def test_a_flipped_bit_is_never_written_into_the_sums_of_attestations(
+    bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
+) -> None:
+    """They are written once: a hash of what came over a bad line would call the release damaged for ever."""
+    proxy.choose = lambda method, number: flip if (method, number) == ("GET", 3) else None
+
+    attest_published(spoilt, "2026.11.0", "0" * 64, ours=(), at="2026-11-02T12:00:00+00:00")
+
+    assert proxy.numbers["GET"] >= 3
+    written = bucket_place.open()
+    stamp = written.get("attestations/2026.11.0/published.json") or b""
+    sums = (written.get("attestations/2026.11.0/SHA256SUMS") or b"").decode()
+    assert f"{hashlib.sha256(stamp).hexdigest()}  published.json\n" in sums
 
 
 def rename(_: Spoiler, answer: Answer) -> None:
