@@ -18,12 +18,12 @@ from pathlib import Path
 from jobs.store.folder import FolderStore
 
 store, number = FolderStore(Path(sys.argv[1])), int(sys.argv[2])
-print("ready", flush=True)
 while True:
     body = number.to_bytes(8, "big") * 200_000
     content = hashlib.sha256(body).digest() + body
     assert store.put_new(f"data/{number % 7}/{number:08}.parquet", content)
     store.put("catalog.json", content)
+    print("written", flush=True)
     number += 1
 """
 
@@ -44,7 +44,7 @@ def test_killed_writers_leave_whole_objects_or_none(tmp_path: Path) -> None:
         command = [sys.executable, "-c", WRITER, str(place.folder), str(len(before))]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as child:
             assert child.stdout
-            assert child.stdout.readline() == b"ready\n"
+            assert child.stdout.readline() == b"written\n"  # however slow the machine is, it has begun
             time.sleep(moments.uniform(0, 0.06))
             child.send_signal(signal.SIGKILL)
 
@@ -55,5 +55,5 @@ def test_killed_writers_leave_whole_objects_or_none(tmp_path: Path) -> None:
         assert not [key for key in store.list("") if not key.startswith(("data/", "catalog.json"))]
         leftovers = sum(name.startswith(".incoming/") for name in place.raw_names())
 
-    assert len(after) >= KILLS / 2
+    assert len(after) >= KILLS
     assert leftovers, "no kill met a write: the test has shown nothing"
