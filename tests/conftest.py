@@ -28,8 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the longest go first."""
+    """Let the longest go first, and wait longer for what they share on a busy machine."""
     items.sort(key=lambda item: group_of(item.nodeid) != WORLD)
+    for item in items:
+        if group_of(item.nodeid) == WORLD:
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -63,6 +63,7 @@ def collect(
             "collection": {"window": "15m", "step": "30s", "settle": "0s", "tables": ["pod"]},
             "privacy": {"key_file": key},
             "staging": f"file:{folder}/staging",
+            "public": f"file:{folder}/public",
             "work_dir": folder / "work",
         }
     )
