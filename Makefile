@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 KERNELS := $(VENV)/.compiled
-SHARED := --numprocesses 2 --no-loadscope-reorder
+SHARED := --numprocesses 3 --no-loadscope-reorder
 
 .PHONY: help install demo demo-s3 demo-stop test test-full servers check format bench bench-release scale attack lab lock proto clean
 

@@ -378,6 +378,17 @@ def test_no_key_begins_inside_the_real_span_of_a_moved_release(tmp_path: Path) -
         make_key(settings, now=NOW, valid_from=DAY + 24 * HOUR)
 
 
+def test_a_key_whose_id_is_spelt_like_a_token_is_no_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One id of a hundred is: card and manifest name it, and no input has it."""
+    monkeypatch.setattr("anonymize.keys.secrets.token_hex", lambda _: "abcdef2345672345")
+    settings = settings_of(tmp_path, "calendar")
+    stage_night(settings, tmp_path, key=make_key(settings, now=NOW, valid_from=None), hours=1)
+
+    folder = build(settings).folder
+
+    assert "k_abcdef2345672345" in (folder / "README.md").read_text()
+
+
 def test_the_records_of_moved_time_are_no_orphans(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "shifted")
     stage_night(settings, tmp_path, hours=1)
