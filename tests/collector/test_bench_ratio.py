@@ -18,6 +18,7 @@ from benchmarks.measure import Measured, What
 from benchmarks.series import PEER_SHAPE
 from benchmarks.served import Served, serve_generated
 from tests.prometheus.server import RealPrometheus
+from tests.store.places import FULL
 
 SERIES: Final = 500
 HOURS: Final = 24
@@ -58,9 +59,9 @@ def bench(prometheus: RealPrometheus, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.mark.parametrize(
     ("path", "peer", "least"),
     [
-        ("ours-read-only", "peer-read-only", LEAST_READ_ONLY),
         ("ours", "peer", LEAST_END_TO_END),
         ("ours-http", "peer", LEAST_HTTP),
+        *([("ours-read-only", "peer-read-only", LEAST_READ_ONLY)] if FULL else []),
     ],
 )
 def test_ours_costs_a_fraction_of_the_peer_by_the_sample(bench: Bench, path: str, peer: str, least: float) -> None:
