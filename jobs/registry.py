@@ -36,14 +36,13 @@ def settings_at_hand(config: Path | None) -> Settings | None:
 
 def registry_at_hand(config: Path | None) -> Registry:
     """Return the tables of the configuration, or the shipped ones where there is none."""
-    settings = settings_at_hand(config)
-    return registry_of(settings) if settings else shipped_registry()
+    _, registry = _at_hand(config)
+    return registry
 
 
 def check_tables(config: Path | None) -> list[str]:
     """Return what is wrong with the tables of the configuration, their locks included."""
-    settings = settings_at_hand(config)
-    registry = registry_of(settings) if settings else shipped_registry()
+    settings, registry = _at_hand(config)
     problems = [*check_registry(registry.tables), *check_lock(shipped_tables(), LOCK.read_text("utf-8"))]
     own = settings.collection.schemas if settings else None
     if own and (lock := read_own_lock(own)):
@@ -57,6 +56,11 @@ def lock_own_tables(settings: Settings) -> list[TableSchema]:
     if folder is None:
         raise UsageError("found no collection.schemas in the configuration; wanted the folder of your own tables")
     return extend_lock(folder / LOCK.name, _own_tables(registry_of(settings)))
+
+
+def _at_hand(config: Path | None) -> tuple[Settings | None, Registry]:
+    settings = settings_at_hand(config)
+    return settings, registry_of(settings) if settings else shipped_registry()
 
 
 def _own_tables(registry: Registry) -> list[TableSchema]:
@@ -77,8 +81,7 @@ def begin_table(name: str, config: Path | None) -> tuple[str, str]:
     """Return the name and text of a new file: a template, or the next minor version of a table that exists."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"found the table name {name!r}; wanted small letters, digits and _, such as acme_orders")
-    settings = settings_at_hand(config)
-    registry = registry_of(settings) if settings else shipped_registry()
+    settings, registry = _at_hand(config)
     newest = registry.latest.get(name)
     if newest is None:
         return f"{name}_v1.0.yaml", render_template(name)

@@ -51,32 +51,37 @@ def check_lock(tables: Iterable[TableSchema], lock_text: str, *, command: str = 
 
     ``command`` is what adds a version to this lock.
     """
-    present = {_key(schema): schema for schema in tables}
-    locked, _ = _read_lock(lock_text)
-    return check_locked(present.values(), lock_text) + [
+    tables = tuple(tables)
+    locked, problems = _compare(tables, lock_text)
+    return problems + [
         f"table {schema.table} {schema.version} is not in {LOCK.name}; run {command} to add it"
-        for key, schema in present.items()
-        if key not in locked
+        for schema in tables
+        if _key(schema) not in locked
     ]
 
 
 def check_locked(tables: Iterable[TableSchema], lock_text: str) -> list[str]:
     """Return what differs from what was released, whatever else there is: a version not locked may still change."""
-    present = {_key(schema): schema for schema in tables}
-    locked, found = _read_lock(lock_text)
-    return found + [each for key, entry in locked.items() for each in _check_entry(entry, present.get(key))]
+    _, problems = _compare(tables, lock_text)
+    return problems
 
 
 def extend_lock(path: Path, tables: Sequence[TableSchema]) -> list[TableSchema]:
     """Add what is new to the lock at ``path`` and return it; raise ``UsageError`` if a released version differs."""
-    text = path.read_text("utf-8") if path.exists() else ""
-    if problems := check_locked(tables, text):
+    locked, problems = _compare(tables, path.read_text("utf-8") if path.exists() else "")
+    if problems:
         raise UsageError("\n".join(problems))
-    locked, _ = _read_lock(text)
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(render_lock(tables), "utf-8")
     beside.replace(path)
     return [schema for schema in tables if _key(schema) not in locked]
+
+
+def _compare(tables: Iterable[TableSchema], lock_text: str) -> tuple[Mapping[_Key, LockedTable], list[str]]:
+    """Return what is locked, and what differs from it."""
+    present = {_key(schema): schema for schema in tables}
+    locked, found = _read_lock(lock_text)
+    return locked, found + [each for key, entry in locked.items() for each in _check_entry(entry, present.get(key))]
 
 
 def main() -> int:

@@ -9,12 +9,12 @@ import json
 import os
 import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from tests.jobs.warm import begin_process, end_process
 
 FOLDERS: Final = ("cwd", "home", "tmp")
 _EXIT: Final = 120
@@ -115,16 +115,11 @@ def _live(request: Request) -> None:
     folder = Path(request.folder)
     for name in FOLDERS:
         (folder / name).mkdir(exist_ok=True)
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    (folder / "in").write_text(request.stdin)
-    os.dup2(os.open(folder / "in", os.O_RDONLY), 0)
-    (folder / "in").unlink()
-    sys.stdin = os.fdopen(0, "r", closefd=False)
-    os.chdir(folder / "cwd")
-    os.environ.clear()  # noqa: TID251 - a child's own
-    os.environ.update(PATH="/usr/bin:/bin", HOME=str(folder / "home"), TMPDIR=str(folder / "tmp"))  # noqa: TID251
-    tempfile.tempdir = None
+    stdin = folder / "in"
+    stdin.write_text(request.stdin)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+    begin_process(folder, stdin, folder / "cwd", environment)
+    stdin.unlink()
     code = _EXIT
     try:
         if request.stage:
@@ -136,9 +131,7 @@ def _live(request: Request) -> None:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     finally:
-        # what an interpreter does at its end
-        threading._shutdown()  # type: ignore[attr-defined]
-        importlib.import_module("atexit")._run_exitfuncs()
+        end_process()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

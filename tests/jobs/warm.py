@@ -89,23 +89,32 @@ def _watch(request: dict[str, object]) -> None:
 
 
 def _live(request: dict[str, object]) -> None:
-    """Be a process that has just begun."""
-    for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(Path(str(request["place"]), name), os.O_WRONLY | os.O_CREAT), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdin = os.fdopen(0, "r", closefd=False)
-    os.chdir(str(request["cwd"]))
-    os.environ.clear()  # noqa: TID251 - a child's own
-    os.environ.update(request["environment"])  # type: ignore[call-overload]  # noqa: TID251
+    place = Path(str(request["place"]))
+    begin_process(place, Path(os.devnull), Path(str(request["cwd"])), request["environment"])  # type: ignore[arg-type]
     time.tzset()
-    tempfile.tempdir = None
     sys.argv = ["opspub", *request["argv"]]  # type: ignore[misc]
     try:
         importlib.import_module("jobs.cli").main()
     finally:
-        # what an interpreter does at its end
-        threading._shutdown()  # type: ignore[attr-defined]
-        importlib.import_module("atexit")._run_exitfuncs()
+        end_process()
+
+
+def begin_process(told: Path, stdin: Path, cwd: Path, environment: Mapping[str, str]) -> None:
+    """Let a fork be a process that has just begun: ``out`` and ``err`` in ``told`` take what it says."""
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(told / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(stdin, os.O_RDONLY), 0)
+    sys.stdin = os.fdopen(0, "r", closefd=False)
+    os.chdir(cwd)
+    os.environ.clear()  # noqa: TID251 - a child's own
+    os.environ.update(environment)  # noqa: TID251
+    tempfile.tempdir = None
+
+
+def end_process() -> None:
+    """Do what an interpreter does at its end."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    importlib.import_module("atexit")._run_exitfuncs()
 
 
 if __name__ == "__main__":
