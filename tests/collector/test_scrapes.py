@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import pickle
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 import collector.coverage
 from collector.connection import Access, Connection
-from collector.coverage import count_samples, read_scrapes
+from collector.coverage import count_samples
 from collector.grid import Grid
 from collector.kernels.coverage import count_hours
 from collector.kernels.stats import EXPECTED, HOUR_COLUMNS, RECEIVED
@@ -21,49 +18,14 @@ from collector.labels import LabelSets
 from collector.matrix import MatrixSeries
 from collector.promql import Matcher
 from collector.reader import ReadPath, choose_reader
-from collector.scrapes import FAILED, SUCCEEDED, UNSEEN, ScrapeTimes, find_scrapes, make_schedule, target_indices
-from collector.up import DOWN, GONE, UP, UpSamples
+from collector.scrapes import FAILED, SUCCEEDED, UNSEEN, ScrapeTimes, target_indices
+from collector.up import DOWN, UP
 from schemas.hours import HOUR_MS
-from schemas.raw import Raw, open_raw
+from schemas.raw import open_raw
 from tests.collector.hostile import MINUTE, SECOND, STALE, to_bits
-from tests.prometheus.server import EXTERNAL_LABELS, RealPrometheus
+from tests.collector.planted_up import BITS, END, GRID, LOOKBACK, PATHS, START, every, plant, read, ups, without
+from tests.prometheus.server import RealPrometheus
 from tests.prometheus.wire import Samples
-
-LOOKBACK: Final = 5 * MINUTE
-END: Final = (int(time.time() * 1000) - 20 * MINUTE) // HOUR_MS * HOUR_MS  # noqa: TID251 - the server takes only the last 30 h
-START: Final = END - 2 * HOUR_MS
-GRID: Final = Grid(START, END, 30 * SECOND, LOOKBACK, lookback_includes_edge=True)
-BITS: Final = {UP: to_bits(1.0), DOWN: to_bits(0.0), GONE: STALE}
-PATHS: Final[tuple[ReadPath, ...]] = ("remote-read", "http")
-
-
-def every(interval: int, *, offset: int = 0, begin: int = START - HOUR_MS, end: int = END + 10 * MINUTE) -> list[int]:
-    return list(range(begin + offset, end, interval))
-
-
-def without(times: Iterable[int], begin: int, end: int) -> list[int]:
-    return [each for each in times if not begin <= each < end]
-
-
-def ups(times: Iterable[int], *, down: tuple[int, int] = (0, 0), gone: Sequence[int] = ()) -> Samples:
-    """Return samples of ``up`` at these times: 0 within ``down``, and stale markers."""
-    samples = [(each, BITS[DOWN if down[0] <= each < down[1] else UP]) for each in times]
-    return sorted([*samples, *((each, STALE) for each in gone)])
-
-
-def plant(prometheus: RealPrometheus, targets: dict[str, Samples]) -> str:
-    """Write ``up`` of a source of its own; return the value of its label ``source``."""
-    source = prometheus.new_metric("source")
-    prometheus.write(
-        ({"__name__": "up", "source": source, "job": "planted", "instance": name}, samples)
-        for name, samples in targets.items()
-    )
-    return source
-
-
-def read(prometheus: RealPrometheus, source: str, path: ReadPath, grid: Grid = GRID) -> ScrapeTimes:
-    reader = choose_reader(Connection(Access(prometheus.url)), path, now_ms=END)
-    return read_scrapes(reader, (Matcher("source", "=", source),), grid, ignored=EXTERNAL_LABELS)
 
 
 def by_instance(scrapes: ScrapeTimes) -> dict[str, list[tuple[int, bool]]]:
@@ -203,109 +165,6 @@ def test_up_is_asked_in_pieces_where_it_is_long(prometheus: RealPrometheus, monk
 
     assert by_instance(pieces) == by_instance(whole)
     np.testing.assert_array_equal(pieces.counts, whole.counts)
-
-
-def a_source(*targets: dict[str, str], times: Sequence[Sequence[int]] | None = None) -> ScrapeTimes:
-    """Targets that were scraped all the time, or at ``times``."""
-    given = times or [every(15 * SECOND) for _ in targets]
-    flat = np.array([each for one in given for each in one], dtype=np.int64)
-    samples = UpSamples(
-        Raw("up", targets),
-        np.array([len(one) for one in given]),
-        flat,
-        np.full(len(flat), UP, np.uint8),
-        shows_ends=True,
-    )
-    return find_scrapes(samples, GRID, ignored={"replica"})
-
-
-def test_of_two_replicas_the_one_that_saw_more_counts() -> None:
-    """They scraped the same target: both together would expect everything twice."""
-    target = {"__name__": "up", "job": "node", "instance": "a"}
-    all_times = every(15 * SECOND)
-
-    scrapes = a_source({**target, "replica": "r0"}, {**target, "replica": "r1"}, times=[all_times[::3], all_times])
-
-    assert scrapes.targets == 1
-    assert open_raw(scrapes.labels) == [{"job": "node", "instance": "a"}]
-    assert scrapes.intervals.tolist() == [15 * SECOND]
-
-
-def test_series_find_their_target_by_job_and_instance() -> None:
-    scrapes = a_source(
-        {"job": "node", "instance": "a"}, {"job": "node", "instance": "b"}, {"job": "gpu", "instance": "a"}
-    )
-    series = [
-        {"job": "gpu", "instance": "a", "gpu": "0"},
-        {"job": "node", "instance": "b", "replica": "r0"},
-        {"job": "node"},
-        {"instance": "a"},
-        {},
-        {"job": "node", "instance": "c"},
-        {"job": "node", "instance": "a", "mode": "idle"},
-    ]
-
-    assert target_indices(LabelSets(series), scrapes).tolist() == [2, 1, -1, -1, -1, -1, 0]
-    assert target_indices(LabelSets(), scrapes).tolist() == []
-
-
-def test_the_endpoints_of_one_kubelet_are_targets_of_their_own() -> None:
-    """They share job and instance; taken together, each of their series would seem to lack two thirds."""
-    kubelet = {"job": "kubelet", "instance": "a"}
-    scrapes = a_source(
-        {**kubelet, "metrics_path": "/metrics"},
-        {**kubelet, "metrics_path": "/metrics/cadvisor"},
-        {"job": "node", "instance": "a", "metrics_path": "/metrics"},
-        {**kubelet, "metrics_path": "/metrics/probes"},
-    )
-
-    series = LabelSets(
-        [
-            {**kubelet, "metrics_path": "/metrics/cadvisor", "pod": "x"},
-            {**kubelet, "metrics_path": "/metrics"},
-            {**kubelet},
-            {**kubelet, "metrics_path": "/elsewhere"},
-            {"job": "node", "instance": "a"},
-        ]
-    )
-
-    assert target_indices(series, scrapes).tolist() == [1, 0, -1, -1, 2]
-
-
-def test_what_rules_make_has_no_target() -> None:
-    """An alert carries the job and instance that it is about, and is evaluated at another interval."""
-    scrapes = a_source({"job": "node", "instance": "a"})
-    labels = LabelSets([{"job": "node", "instance": "a", "alertname": "x"}])
-
-    assert target_indices(labels, scrapes, metric="ALERTS").tolist() == [-1]
-    assert target_indices(labels, scrapes, metric="node_load1").tolist() == [0]
-
-
-def test_what_every_scrape_makes_is_expected_of_failed_ones_too() -> None:
-    """``up`` is 0 then: published, it would otherwise have more samples than expected, and hide its losses."""
-    times = [every(15 * SECOND), every(30 * SECOND, offset=1)]
-    flat = np.array(times[0] + times[1], dtype=np.int64)
-    states = np.where((flat >= START) & (flat < START + MINUTE), DOWN, UP).astype(np.uint8)
-    labels = [{"job": "node", "instance": name} for name in "ab"]
-    lengths = np.array([len(each) for each in times])
-    scrapes = find_scrapes(UpSamples(Raw("up", labels), lengths, flat, states, shows_ends=True), GRID)
-
-    schedules = [make_schedule(LabelSets(labels[::-1]), scrapes, metric=metric) for metric in ("up", "node_load1")]
-
-    for schedule, lost in zip(schedules, (0, MINUTE), strict=True):
-        assert schedule.targets.tolist() == [1, 0]
-        for target, own in enumerate(times):
-            found = schedule.times[schedule.offsets[target] : schedule.offsets[target + 1]].tolist()
-            assert found == [at for at in own if START - LOOKBACK <= at < END and not START <= at < START + lost]
-        assert not schedule.unseen.any()
-
-
-def test_raw_names_neither_show_nor_leave_the_process() -> None:
-    scrapes = a_source({"job": "secret-job", "instance": "secret-instance"})
-
-    assert "secret" not in repr(scrapes)
-    with pytest.raises(TypeError, match="raw values stay in the process"):
-        pickle.dumps(scrapes)
 
 
 def test_samples_are_counted_by_hours_as_they_lie_in_the_server(prometheus: RealPrometheus) -> None:

@@ -1,7 +1,7 @@
 """Keys beside what was made under them: none begins over named windows, none goes while a window may need it."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,109 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anonymize.keys import add_key, read_ring
-from jobs.config import Settings, check_settings, resolve_paths
-from jobs.kept import find_policy, keep_policy, read_destructions, windows_given_up
-from jobs.keys import (
-    Snapshot,
-    attest_destroyed_key,
-    attest_destruction,
-    destroy,
-    find_lost,
-    make_key,
-    read_uses,
-)
-from jobs.snapshot.commits import commit
+from jobs.config import Settings
+from jobs.kept import read_destructions
+from jobs.keys import Snapshot, destroy, find_lost, make_key, read_uses
 from jobs.store import open_store
-from schemas.commit import CommitRecord, ReadInfo, Span
-from schemas.destruction import KeyAttestation, KeyDestruction, LostSpan
-from schemas.digest import digest, readable_json
+from schemas.destruction import KeyAttestation, LostSpan
 from schemas.errors import PrivacyError, StoreError, UsageError
-from schemas.manifest import Manifest, ReleaseInfo, Totals
-from schemas.registry import read_policy
 from schemas.windows import Window
-
-DAY = datetime(2026, 11, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-NOW = DAY + 48 * HOUR
-LINE = DAY + 24 * HOUR
-
-
-def settings_in(folder: Path, **changes: object) -> Settings:
-    given = {
-        "source": {"name": "lab", "url": "http://127.0.0.1:1"},
-        "collection": {"window": "1h", "settle": "10m", "max_catch_up": "1d", "tables": ["node", "pod"]},
-        "privacy": {"key_file": "ring"},
-    }
-    return resolve_paths(check_settings(given | changes, "test"), folder)
-
-
-def a_record(start: datetime, table: str, *, key_id: str, source: str = "lab") -> CommitRecord:
-    return CommitRecord(
-        run="0",
-        source=source,
-        source_token="src_aaaaaaaaaaaaaaaa",
-        provenance="simulated",
-        table=table,
-        schema_version="1.0",
-        schema_digest="sha256:0",
-        window=Span(start=start, end=start + HOUR),
-        files=(),
-        key_id=key_id,
-        policy="default",
-        policy_digest="sha256:0",
-        read=ReadInfo(path="http", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-        coverage=(),
-        created=start + 2 * HOUR,
-    )
-
-
-def a_manifest(version: str, *, key_id: str, start: datetime, end: datetime) -> Manifest:
-    return Manifest(
-        release=ReleaseInfo(version=version, title="t", license="CC-BY-4.0", maintainer="m", contact="c"),
-        provenance="simulated",
-        created=end,
-        start=start,
-        end=end,
-        step_ms=30_000,
-        sources=("src_aaaaaaaaaaaaaaaa",),
-        key_id=key_id,
-        policy="default",
-        policy_digest="sha256:0",
-        tables=(),
-        totals=Totals(files=0, bytes=0, data_bytes=0, rows=0, series=0),
-        files=(),
-    )
-
-
-def commit_hours(
-    settings: Settings, hours: range, *tables: str, key_id: str, without: tuple[int, ...] = (), source: str = "lab"
-) -> None:
-    store = open_store(settings.staging)
-    for hour in hours:
-        for table in tables:
-            if hour not in without:
-                commit(store, a_record(DAY + hour * HOUR, table, key_id=key_id, source=source))
-
-
-def publish(settings: Settings, manifest: Manifest) -> None:
-    public = open_store(settings.public)
-    public.put_new(f"releases/{manifest.release.version}/manifest.json", readable_json(manifest))
+from tests.jobs.two_keys import DAY, HOUR, LINE, NOW, a_manifest, commit_hours, objects, publish, rotate, settings_in
 
 
 @pytest.fixture
 def rotated(tmp_path: Path) -> tuple[Settings, str]:
-    """Two days of two tables, a key for each day; return the first day's key."""
-    settings = settings_in(tmp_path)
-    first = add_key(settings.privacy.key_file, now=DAY, valid_from=None)
-    second = add_key(settings.privacy.key_file, now=DAY, valid_from=LINE)
-    commit_hours(settings, range(24), "node", "pod", key_id=first)
-    commit_hours(settings, range(24, 47), "node", "pod", key_id=second)
-    return settings, first
-
-
-def objects(url: str) -> dict[str, bytes]:
-    store = open_store(url)
-    return {key: store.get(key) or b"" for key in store.list("")}
+    return rotate(tmp_path)
 
 
 def test_a_key_is_destroyed_once_its_windows_are_committed(rotated: tuple[Settings, str]) -> None:
@@ -320,72 +230,6 @@ def test_a_new_key_begins_with_a_window(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"^found --valid-from 2026-11-02T00:30:00Z inside a window"):
         make_key(settings, now=NOW, valid_from=LINE + timedelta(minutes=30))
-
-
-def test_a_store_with_strange_records_is_refused(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    make_key(settings, now=DAY, valid_from=None)
-    open_store(settings.staging).put_new("commits/lab/node/v1/yesterday.json", b"{}")
-
-    with pytest.raises(StoreError, match=r"commits/lab/node/v1/yesterday\.json in .* is not the name of a commit"):
-        read_uses(settings, read_ring(settings.privacy.key_file))
-
-
-def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
-    store = open_store(settings_in(tmp_path).staging)
-    store.put_new("keys/k_1.json", b"{}")
-
-    with pytest.raises(StoreError, match=r"^keys/k_1\.json in .* is not the record of a destroyed key$"):
-        list(read_destructions(store))
-
-
-def test_windows_that_are_given_up_are_known_by_table(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path, collection={"window": "1h", "max_catch_up": "4h", "tables": ["node", "pod"]})
-    first = add_key(settings.privacy.key_file, now=DAY, valid_from=None)
-    add_key(settings.privacy.key_file, now=DAY, valid_from=LINE)
-    commit_hours(settings, range(20, 24), "node", "pod", key_id=first, without=(21, 22))
-    commit_hours(settings, range(20, 24), "node", key_id=first, source="east", without=(21,))
-    destroy(settings, first, now=LINE + HOUR, record_gaps=True, confirmed=True)
-
-    found = windows_given_up(open_store(settings.staging), "lab", HOUR)
-
-    lost = {Window(DAY + hour * HOUR, DAY + (hour + 1) * HOUR) for hour in (21, 22)}
-    assert found == {"node": lost, "pod": lost}
-
-
-def test_a_policy_is_kept_under_its_digest(tmp_path: Path) -> None:
-    """Releases name it so; the file itself may have changed since."""
-    store, policy = open_store(settings_in(tmp_path).staging), read_policy("default")
-
-    keep_policy(store, policy)
-    keep_policy(store, policy)
-
-    assert find_policy(store, digest(policy)) == policy
-    assert find_policy(store, "sha256:0") is None
-    store.put_new("policies/1.json", b"{}")
-    with pytest.raises(StoreError, match=r"^policies/1\.json in .* is not a policy$"):
-        find_policy(store, "sha256:1")
-
-
-def test_an_attestation_is_written_once(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    record = KeyDestruction(key_id="k_1", valid_from=None, valid_to=LINE, destroyed=NOW, snapshots=0, gaps=())
-
-    attest_destruction(settings, record, ["2026.11.0"])
-    attest_destruction(settings, record.model_copy(update={"destroyed": NOW + HOUR}), ["2026.11.0"])
-
-    (said,) = objects(settings.public).values()
-    assert KeyAttestation.model_validate_json(said).destroyed == NOW
-
-
-def test_a_release_that_is_published_after_its_key_is_gone_says_so(rotated: tuple[Settings, str]) -> None:
-    settings, first = rotated
-    destroy(settings, first, now=NOW, record_gaps=False, confirmed=True)
-
-    attest_destroyed_key(settings, "2026.11.0", first)
-    attest_destroyed_key(settings, "2026.11.1", "k_that_lives")
-
-    assert list(objects(settings.public)) == ["attestations/2026.11.0/key-destroyed.json"]
 
 
 @given(
