@@ -17,7 +17,7 @@ from benchmarks.job import Job, Output
 from benchmarks.series import SHAPES, STEP
 from collector.grid import SeriesBlock, make_grid
 from jobs.config import Settings
-from jobs.snapshot.collect import TableCollector
+from jobs.snapshot.collect import OpenWindow, TableCollector
 from jobs.source import open_source
 from schemas.policy import Policy, TableRule
 from schemas.registry import read_policy
@@ -123,7 +123,7 @@ def _collect(job: Job, read: Literal["remote-read", "http"]) -> Output:
     )
     pseudonymizer = Pseudonymizer(PseudonymKey("k_bench", secrets.token_bytes(KEY_BYTES)))
     frame = IdentityFrame(kubernetes=False)
-    scrapes = source.read_scrapes(grid)
-    collector = TableCollector(source, table, make_policy(table), pseudonymizer, job.span, grid, frame, scrapes)
+    opened = OpenWindow(job.span, grid, pseudonymizer, frame, source.read_scrapes(grid))
+    collector = TableCollector(source, table, make_policy(table), opened)
     staged = collector.collect(job.folder)
     return Output(staged.rows, sum(file.bytes for file in staged.files.values()))

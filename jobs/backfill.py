@@ -25,7 +25,10 @@ from jobs.clock import read_clock, read_stopwatch
 from jobs.config import Settings, read_settings
 from jobs.guard import guard_process, locate_crash
 from jobs.lean import leave_pandas_out
-from jobs.snapshot.run import SnapshotResult, choose_tables, plan_snapshot, refuse_failures, run_snapshot
+from jobs.registry import choose_tables
+from jobs.snapshot.plan import plan_snapshot
+from jobs.snapshot.result import SnapshotResult, refuse_failures
+from jobs.snapshot.run import run_snapshot
 from jobs.source import open_source
 from jobs.store import open_store
 from schemas.errors import (

@@ -9,7 +9,7 @@ from anonymize.keys import read_ring
 from collector.promql import render_selector
 from jobs.config import Settings
 from jobs.publish.sign import read_signing_key
-from jobs.snapshot.run import choose_tables
+from jobs.registry import choose_tables
 from jobs.source import OpenSource, open_source
 from jobs.store import open_store, refuse_unguarded
 from schemas.errors import PrivacyError, PublisherError, SourceError

@@ -11,7 +11,8 @@ from collector.http_read import plan_spans
 from collector.reader import ReadPath
 from collector.split import Read
 from jobs.config import Settings
-from jobs.snapshot.run import choose_tables, plan_snapshot
+from jobs.registry import choose_tables
+from jobs.snapshot.plan import plan_snapshot
 from jobs.source import OpenSource, open_source
 from jobs.store import open_store
 from schemas.derived import is_derived

@@ -1,6 +1,7 @@
 """The tables that a configuration knows: the shipped ones, and its own."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.config import Settings, read_settings
@@ -17,6 +18,14 @@ from schemas.table import TableSchema
 def registry_of(settings: Settings) -> Registry:
     """Return the tables of a configuration; raise ``UsageError`` or ``PrivacyError`` for own ones that may not be."""
     return read_registry(settings.collection.schemas)
+
+
+def choose_tables(settings: Settings, only: Sequence[str] = ()) -> tuple[TableSchema, ...]:
+    """Return the configured tables, or those of ``only``; raise ``UsageError`` for one that does not exist."""
+    configured = settings.collection.tables
+    registry = registry_of(settings)
+    names = only or (tuple(registry.latest) if configured == "all" else configured)
+    return tuple(registry.find(name) for name in dict.fromkeys(names))
 
 
 def label_classes_of(settings: Settings) -> LabelCatalogue:

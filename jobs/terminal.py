@@ -51,7 +51,7 @@ def duration_of(text: str) -> timedelta:
 
 def span_of(settings: "Settings", start: str | None, end: str | None) -> Window | None:
     """Return the whole windows that ``--start`` and ``--end`` touch; ``None`` when neither is given."""
-    from jobs.snapshot.run import snap_span
+    from jobs.snapshot.plan import snap_span
 
     first, last = instant_of(start), instant_of(end)
     if first is None and last is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.config import Settings
 from jobs.kept import read_destructions, windows_given_up
+from jobs.registry import choose_tables
 from jobs.release.aggregate import SumRules, write_aggregates
 from jobs.release.attacked import read_attacks
 from jobs.release.card import render_card
@@ -24,7 +25,6 @@ from jobs.release.layout import CARD, CITATION, COVERAGE, LICENSE, MANIFEST, PRI
 from jobs.release.privacy import render_privacy
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
 from jobs.release.timeline import Timeline
-from jobs.snapshot.run import choose_tables
 from jobs.store import Store
 from schemas.aggregate import AGGREGATE
 from schemas.commit import CommitRecord

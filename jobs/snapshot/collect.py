@@ -73,19 +73,26 @@ class StagedTable:
 
 
 @dataclass(frozen=True)
+class OpenWindow:
+    """What the tables of a window share: its grid, who is who in it, what was scraped, and whom it hides under."""
+
+    window: Window
+    grid: Grid
+    pseudonymizer: Pseudonymizer
+    frame: IdentityFrame
+    scrapes: ScrapeTimes
+    present: frozenset[str] | None = None
+    """Metrics that the source may have in the window; the others are not read. ``None``: nobody can tell."""
+
+
+@dataclass(frozen=True)
 class TableCollector:
     """Collects one table of one window into a private folder."""
 
     source: OpenSource
     table: TableSchema
     policy: Policy
-    pseudonymizer: Pseudonymizer
-    window: Window
-    grid: Grid
-    frame: IdentityFrame
-    scrapes: ScrapeTimes
-    present: frozenset[str] | None = None
-    """Metrics that the source may have in the window; the others are not read. ``None``: nobody can tell."""
+    opened: OpenWindow
     without: Mapping[str, MetricCoverage] = field(default_factory=dict)
     """Metrics that are not read, with the coverage that says why."""
 
@@ -95,12 +102,12 @@ class TableCollector:
         anonymizer = TableAnonymizer(
             table=self.table,
             policy=self.policy,
-            pseudonymizer=self.pseudonymizer,
+            pseudonymizer=self.opened.pseudonymizer,
             source=name,
-            frame=self.frame,
+            frame=self.opened.frame,
             ignored_labels=self.source.ignored_labels,
         )
-        raw_values = searched_addresses(self.frame)
+        raw_values = searched_addresses(self.opened.frame)
         coverage: list[MetricCoverage] = []
         with (
             RunWriter(folder, self.table) as writer,
@@ -113,40 +120,45 @@ class TableCollector:
                     writer.add(piece)
         files = {path: self._scan(path, rows, writer.forms[path], raw_values) for path, rows in writer.files.items()}
         coverage = sorted((*coverage, *self.without.values()), key=lambda entry: entry.metric)
-        return StagedTable(self.table, source_token(self.pseudonymizer, name), files, tuple(coverage))
+        return StagedTable(self.table, source_token(self.opened.pseudonymizer, name), files, tuple(coverage))
 
     def _read_runs(
         self, anonymizer: TableAnonymizer, raw_values: Raw[set[str]], coverage: list[MetricCoverage]
     ) -> Iterator[RunStart | pa.RecordBatch]:
         """Yield the sorted runs of all metrics; note every raw value seen, and how each metric ended."""
+        opened = self.opened
         listed = list_wanted(self.table, self.source.matchers)
         wanted = {each.metric: each for each in listed if each.metric not in self.without}
-        if self.present is not None:
-            for name in {each for each in wanted if MADE_FROM.get(each, each) not in self.present}:
-                coverage.append(MetricRuns(self.table.metric(name), anonymizer, self.grid, self.scrapes).coverage())
+        if opened.present is not None:
+            for name in {each for each in wanted if MADE_FROM.get(each, each) not in opened.present}:
+                coverage.append(MetricRuns(self.table.metric(name), anonymizer, opened.grid, opened.scrapes).coverage())
                 del wanted[name]
         with closing(self._read_metrics(tuple(wanted.values()))) as pieces:
             for name, group in groupby(pieces, key=lambda piece: piece[0]):
                 runs = MetricRuns(
-                    self.table.metric(name), anonymizer, self.grid, self.scrapes, Report(raw_values=raw_values)
+                    self.table.metric(name),
+                    anonymizer,
+                    opened.grid,
+                    opened.scrapes,
+                    Report(raw_values=raw_values),
                 )
                 try:
                     for _, block in group:
                         if block is not None:
                             if self._names_hosts:
-                                refuse_unframed(self.frame, self.table.table)
+                                refuse_unframed(opened.frame, self.table.table)
                             yield from runs.make(block)
                     self._estimate_received(wanted[name], runs)
                 except SourceError as error:
                     raise MetricFailed(name, error) from None
-                replica = self.source.reader.serving(name, self.grid).replica
+                replica = self.source.reader.serving(name, opened.grid).replica
                 coverage.append(replace(runs.coverage(), replica=replica))
 
     def _read_metrics(self, wanted: Sequence[Wanted]) -> Generator[_Piece, None, None]:
         """Yield the blocks of every metric, one metric behind another, each begun by a piece without a block."""
         limits = self.source.settings.limits
         asked = [each for each in wanted if not is_derived(each.metric)]
-        plan = self.source.reader.plan(asked, self.grid, most=limits.max_series_per_read)
+        plan = self.source.reader.plan(asked, self.opened.grid, most=limits.max_series_per_read)
         reads: list[Callable[[], Iterator[_Piece]]] = [partial(self._read_metric, each, plan) for each in wanted]
         return read_in_order(reads, at_once=reads_at_once(limits.concurrent_reads, limits.memory))
 
@@ -156,7 +168,7 @@ class TableCollector:
             yield wanted.metric, self._workloads.blocks.get(wanted.metric)
             return
         parts = plan.parts(wanted.metric)
-        for block in self.source.reader.read(wanted.metric, wanted.matchers, self.grid, parts):
+        for block in self.source.reader.read(wanted.metric, wanted.matchers, self.opened.grid, parts):
             yield wanted.metric, block
 
     @cached_property
@@ -169,20 +181,20 @@ class TableCollector:
         source = PodSource(
             self.source.reader,
             self.source.matchers,
-            replace(self.grid, raw=False),
-            self.scrapes,
+            replace(self.opened.grid, raw=False),
+            self.opened.scrapes,
             self.source.settings.limits.max_series_per_read,
-            self.present,
+            self.opened.present,
         )
         return read_workloads(source, read_workload_rules(), public_namespaces=self.policy.public_words("namespace"))
 
     def _estimate_received(self, wanted: Wanted, runs: MetricRuns) -> None:
         """Count the raw samples of a metric that came by the query API, which shows grid points alone."""
         metric = MADE_FROM.get(wanted.metric, wanted.metric)
-        serving = self.source.reader.serving(metric, self.grid)
+        serving = self.source.reader.serving(metric, self.opened.grid)
         if serving.reader.path == "http":
             matchers = (*wanted.matchers, *serving.matchers)
-            runs.counter.estimate(count_samples(serving.reader.api, metric, matchers, self.grid))
+            runs.counter.estimate(count_samples(serving.reader.api, metric, matchers, self.opened.grid))
 
     @property
     def _names_hosts(self) -> bool:
@@ -192,7 +204,7 @@ class TableCollector:
         """Hash a finished file and search it for every raw value, as it lies on the disk."""
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
-        key = data_key(self.source.settings.source.name, self.table, self.window, sha256)
+        key = data_key(self.source.settings.source.name, self.table, self.opened.window, sha256)
         with failing_closed(f"the search of table {self.table.table} for raw values"):
             findings = scan_staged(
                 path,

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,16 +13,18 @@ from anonymize.keys import KeyRing, PseudonymKey, read_ring
 from anonymize.pseudonyms import Pseudonymizer
 from collector.grid import Grid, make_grid
 from collector.pace import Timing
-from collector.plan import is_last_chance, plan_windows, time_to_heal
-from collector.scrapes import ScrapeTimes, no_scrapes
+from collector.plan import is_last_chance, time_to_heal
+from collector.scrapes import no_scrapes
 from jobs.config import Settings
-from jobs.kept import keep_policy, windows_given_up
-from jobs.registry import label_classes_of, registry_of
-from jobs.snapshot.collect import StagedTable, TableCollector
-from jobs.snapshot.commits import commit, committed_windows, ensure_description, put_files, wanted_description
+from jobs.kept import keep_policy
+from jobs.registry import choose_tables, label_classes_of
+from jobs.snapshot.collect import OpenWindow, StagedTable, TableCollector
+from jobs.snapshot.commits import commit, ensure_description, put_files, wanted_description
 from jobs.snapshot.drift import DriftWatch
 from jobs.snapshot.gaps import NO_IDENTITIES, MetricFailed, leave_out, reason_of
+from jobs.snapshot.plan import plan_snapshot
 from jobs.snapshot.private import private_folder
+from jobs.snapshot.result import SnapshotResult, refuse_failures
 from jobs.source import OpenSource, open_source
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord, MetricCoverage, Span
@@ -30,110 +32,18 @@ from schemas.digest import digest
 from schemas.errors import (
     CommitConflict,
     DeadlineReached,
-    PartialResult,
     PrivacyError,
-    PublisherError,
     SourceError,
     StoreError,
-    UsageError,
 )
 from schemas.policy import Policy
 from schemas.registry import read_policy
 from schemas.table import TableSchema
-from schemas.windows import Window, format_duration, snap_outward, span_ms, to_ms
+from schemas.windows import Window, format_duration, span_ms, to_ms
 
 logger = logging.getLogger(__name__)
 
 _DEAD_WINDOWS = 2  # windows in a row of which nothing could be read: the source is down, not a metric
-
-
-@dataclass
-class SnapshotResult:
-    """What a run did."""
-
-    windows: int = 0
-    """Windows of which at least one table was committed."""
-    commits: int = 0
-    rows: int = 0
-    series: int = 0
-    bytes: int = 0
-    due: int = 0
-    failures: list[str] = field(default_factory=list)
-    """What was not committed and stays due."""
-    drift: dict[str, int] = field(default_factory=dict)
-    """What has changed at the source, by kind: how many metrics, or labels. Names are in the commits."""
-    gaps: list[str] = field(default_factory=list)
-    """Metrics that were left out of committed windows, since no later run could have read them."""
-
-
-@dataclass(frozen=True)
-class SnapshotPlan:
-    """Which tables of which windows are due, the newest window first, then the oldest."""
-
-    windows: tuple[tuple[Window, tuple[TableSchema, ...]], ...]
-
-    @property
-    def commits(self) -> int:
-        """How many commits this would make."""
-        return sum(len(tables) for _, tables in self.windows)
-
-
-def choose_tables(settings: Settings, only: Sequence[str] = ()) -> tuple[TableSchema, ...]:
-    """Return the configured tables, or those of ``only``; raise ``UsageError`` for one that does not exist."""
-    configured = settings.collection.tables
-    registry = registry_of(settings)
-    names = only or (tuple(registry.latest) if configured == "all" else configured)
-    return tuple(registry.find(name) for name in dict.fromkeys(names))
-
-
-def plan_snapshot(
-    settings: Settings,
-    store: Store,
-    tables: Sequence[TableSchema],
-    *,
-    oldest: datetime | None,
-    now: datetime,
-    span: Window | None = None,
-) -> SnapshotPlan:
-    """Return what is due: all settled windows without a commit, or those of ``span``, snapped outward.
-
-    Windows that were given up with their key are due no more; a ``span`` that names them asks for what cannot be.
-    """
-    collection = settings.collection
-    width_ms = span_ms(collection.window)
-    given_up = {} if span else windows_given_up(store, settings.source.name, collection.window)
-    due: dict[Window, list[TableSchema]] = {}
-    for table in tables:
-        committed = committed_windows(store, settings.source.name, table, width_ms)
-        committed |= given_up.get(table.table, frozenset())
-        windows = plan_windows(
-            committed=committed,
-            oldest=oldest,
-            now=now,
-            width=collection.window,
-            settle=collection.settle,
-            max_catch_up=now - span.start if span else collection.max_catch_up,
-        )
-        for window in windows:
-            if span is None or window.end <= span.end:
-                due.setdefault(window, []).append(table)
-    newest = sorted(due, reverse=True)[:1]
-    backlog = [window for window in sorted(due) if window not in newest]
-    return SnapshotPlan(tuple((window, tuple(due[window])) for window in (*newest, *backlog)))
-
-
-def snap_span(settings: Settings, start: datetime, end: datetime, *, now: datetime) -> Window:
-    """Return a span given by hand as whole windows; raise ``UsageError`` when it has not settled yet."""
-    collection = settings.collection
-    if start >= end:
-        raise UsageError(f"found a span that ends at {end:%FT%TZ}, not after its start; wanted --start before --end")
-    span = snap_outward(start, end, collection.window)
-    if span.end > now - collection.settle:
-        raise UsageError(
-            f"the span {span} has not settled: it is {now:%FT%TZ} and collection.settle is "
-            f"{format_duration(collection.settle)}; wanted an end at or before {now - collection.settle:%FT%TZ}"
-        )
-    return span
 
 
 def run_snapshot(
@@ -233,41 +143,46 @@ class _Run:
         except PrivacyError as error:  # destroyed, or not made yet: the other windows have theirs
             self._fail(window, "all tables", error)
             return
-        collection = self.settings.collection
-        grid = make_grid(
-            window,
-            step_ms=span_ms(collection.step),
-            lookback_ms=span_ms(collection.lookback),
-            includes_edge=self.source.server.lookback_includes_edge,
-            raw=collection.timestamps == "raw",
-        )
         before = self.result.commits
         self.timing.check()
-        pseudonymizer = Pseudonymizer(key)
-        try:
-            frame = self.source.read_frame(grid)
-            scrapes = self.source.read_scrapes(grid)
-            present = self.source.metric_names()
-        except SourceError as error:
-            if self._is_lost(window):
-                unknown = no_scrapes(grid)
-                for table in tables:
-                    without = {each.name: leave_out(each.name, window, NO_IDENTITIES) for each in table.metrics}
-                    self._collect_table(
-                        table, window, grid, IdentityFrame(), unknown, None, key, pseudonymizer, without
-                    )
-            else:
-                self._fail(window, "all tables", error)
-        else:
-            for table in tables:
-                self.timing.check()
-                self._collect_table(table, window, grid, frame, scrapes, present, key, pseudonymizer, {})
+        self._collect_tables(window, tables, key)
         self.result.windows += self.result.commits > before
         self.dead_windows = 0 if self.result.commits > before else self.dead_windows + 1
         if self.dead_windows >= _DEAD_WINDOWS:
             if not self._source_answers():
                 self.raise_failures()
             self.dead_windows = 0  # it answers: these windows fail by themselves, and must not starve the others
+
+    def _collect_tables(self, window: Window, tables: Sequence[TableSchema], key: PseudonymKey) -> None:
+        grid = self._grid_of(window)
+        pseudonymizer = Pseudonymizer(key)
+        try:
+            frame = self.source.read_frame(grid)
+            scrapes = self.source.read_scrapes(grid)
+            present = self.source.metric_names()
+        except SourceError as error:
+            if not self._is_lost(window):
+                self._fail(window, "all tables", error)
+                return
+            blind = OpenWindow(window, grid, pseudonymizer, IdentityFrame(), no_scrapes(grid))
+            for table in tables:
+                without = {each.name: leave_out(each.name, window, NO_IDENTITIES) for each in table.metrics}
+                self._collect_table(table, blind, without)
+            return
+        opened = OpenWindow(window, grid, pseudonymizer, frame, scrapes, present)
+        for table in tables:
+            self.timing.check()
+            self._collect_table(table, opened, {})
+
+    def _grid_of(self, window: Window) -> Grid:
+        collection = self.settings.collection
+        return make_grid(
+            window,
+            step_ms=span_ms(collection.step),
+            lookback_ms=span_ms(collection.lookback),
+            includes_edge=self.source.server.lookback_includes_edge,
+            raw=collection.timestamps == "raw",
+        )
 
     def _is_lost(self, window: Window) -> bool:
         """Return whether what fails in this window now would be lost with it, although the source is there."""
@@ -280,29 +195,17 @@ class _Run:
             return False
         return True
 
-    def _collect_table(
-        self,
-        table: TableSchema,
-        window: Window,
-        grid: Grid,
-        frame: IdentityFrame,
-        scrapes: ScrapeTimes,
-        present: frozenset[str] | None,
-        key: PseudonymKey,
-        pseudonymizer: Pseudonymizer,
-        without: dict[str, MetricCoverage],
-    ) -> None:
+    def _collect_table(self, table: TableSchema, opened: OpenWindow, without: Mapping[str, MetricCoverage]) -> None:
         """Collect and commit a table, but for the metrics ``without``; those that fail join them at the last chance."""
-        collector = TableCollector(
-            self.source, table, self.policy, pseudonymizer, window, grid, frame, scrapes, present, without
-        )
+        window = opened.window
+        collector = TableCollector(self.source, table, self.policy, opened, without)
         with private_folder(self.settings.work_dir) as folder:
             try:
                 staged = collector.collect(folder)
                 if self.watch:
                     staged = replace(staged, coverage=self.watch.note(table, window, staged.coverage))
                 put_files(self.store, {file.path: path for path, file in staged.files.items()})
-                commit(self.store, self._record(staged, window, key))
+                commit(self.store, self._record(staged, opened))
             except MetricFailed as failed:
                 if failed.metric in without or not self._is_lost(window):
                     self._fail(window, f"table {table.table}", failed.error)
@@ -318,9 +221,7 @@ class _Run:
                 self._count(staged, window)
                 return
         # the rows of a metric that broke off are in the files already: only a new beginning leaves it out
-        self._collect_table(
-            table, window, grid, frame, scrapes, present, key, pseudonymizer, {**without, gap.metric: gap}
-        )
+        self._collect_table(table, opened, {**without, gap.metric: gap})
 
     def _count(self, staged: StagedTable, window: Window) -> None:
         table = staged.table.table
@@ -338,7 +239,7 @@ class _Run:
                     extra={"window": str(window), "table": table, "metric": metric.metric},
                 )
 
-    def _record(self, staged: StagedTable, window: Window, key: PseudonymKey) -> CommitRecord:
+    def _record(self, staged: StagedTable, opened: OpenWindow) -> CommitRecord:
         source = self.settings.source
         return CommitRecord(
             run=self.run,
@@ -348,9 +249,9 @@ class _Run:
             table=staged.table.table,
             schema_version=staged.table.version,
             schema_digest=digest(staged.table),
-            window=Span(start=window.start, end=window.end),
+            window=Span(start=opened.window.start, end=opened.window.end),
             files=tuple(staged.files.values()),
-            key_id=key.key_id,
+            key_id=opened.pseudonymizer.key_id,
             policy=self.policy.policy,
             policy_digest=digest(self.policy),
             read=self.source.read_info,
@@ -367,18 +268,3 @@ class _Run:
         """Raise what went wrong: the first error itself when nothing was committed, else that data are missing."""
         tables = sum(isinstance(error, SourceError) for error in self.errors)
         refuse_failures(self.errors, self.result, tables=tables)
-
-
-def refuse_failures(errors: Sequence[PublisherError], result: SnapshotResult, *, tables: int) -> None:
-    """Raise what forbids, the first error if nothing was committed, or that so many ``tables`` were not committed."""
-    if not errors:
-        return
-    for error in errors:
-        if isinstance(error, PrivacyError):
-            raise error
-    failed = [error for error in errors if isinstance(error, SourceError)]
-    if not failed or not result.commits:
-        raise (failed or errors)[0]
-    raise PartialResult(
-        f"{tables} tables were not committed and stay due, {result.commits} were; the first: {result.failures[0]}"
-    )

@@ -25,7 +25,7 @@ HTTP = "http"
 SNAPSHOT = {
     "connect": "jobs.snapshot.run:open_source",
     "oldest": "jobs.source:find_oldest",
-    "plan": "jobs.snapshot.run:plan_windows",
+    "plan": "jobs.snapshot.plan:plan_windows",
     "ask": "collector.client:QueryApi.query",
     "count": "collector.counts:SeriesCounter.count_by",
     "divide": "collector.counts:plan_reads",

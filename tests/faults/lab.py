@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from anonymize.keys import add_key
 from collector.pace import Timing
 from jobs.config import Settings
-from jobs.snapshot.run import SnapshotResult, run_snapshot
+from jobs.snapshot.result import SnapshotResult
+from jobs.snapshot.run import run_snapshot
 from schemas.windows import Window
 from tests.faults.proxy import Proxy, proxy
 from tests.prometheus.server import RealPrometheus

@@ -27,7 +27,7 @@ from collector.scrapes import no_scrapes
 from collector.split import WHOLE
 from jobs.config import Settings
 from jobs.release.run import run_release
-from jobs.snapshot.collect import TableCollector
+from jobs.snapshot.collect import OpenWindow, TableCollector
 from jobs.snapshot.commits import commit, ensure_description, put_files, wanted_description
 from jobs.snapshot.derived import DerivedBlock, Origin, make_block
 from jobs.source import OpenSource
@@ -80,9 +80,8 @@ def make_release(tables: Sequence[TableSchema], work: Path) -> Path:
             metric.name: MetricCoverage(metric=metric.name, status="empty", reason="target absent")
             for metric in table.metrics[METRICS:]
         }
-        collector = TableCollector(
-            source, table, policy, Pseudonymizer(_KEY), WINDOW, grid, frame, no_scrapes(grid), None, left_out
-        )
+        opened = OpenWindow(WINDOW, grid, Pseudonymizer(_KEY), frame, no_scrapes(grid))
+        collector = TableCollector(source, table, policy, opened, left_out)
         staged = collector.collect(folder)
         put_files(store, {file.path: path for path, file in staged.files.items()})
         commit(

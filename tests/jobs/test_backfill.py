@@ -20,7 +20,7 @@ import pytest
 from demo.servers import Server
 from jobs.backfill import BackfillResult, Outcome, Task, _Backfill, _begin_worker
 from jobs.clock import read_clock
-from jobs.snapshot.run import SnapshotResult
+from jobs.snapshot.result import SnapshotResult
 from schemas.errors import PartialResult, PrivacyError, SourceError, UsageError
 from schemas.windows import Window
 from tests.jobs.bench import OPSPUB, Bench

@@ -13,7 +13,8 @@ from jobs.clock import read_clock
 from jobs.config import Settings
 from jobs.release.run import run_release
 from jobs.snapshot.drift import DriftWatch
-from jobs.snapshot.run import SnapshotResult, run_snapshot
+from jobs.snapshot.result import SnapshotResult
+from jobs.snapshot.run import run_snapshot
 from jobs.store import Store
 from schemas.commit import CommitRecord, MetricCoverage
 from schemas.label_classes import read_label_classes
