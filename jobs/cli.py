@@ -97,6 +97,7 @@ def snapshot(
     """Collect the due windows, or those of a span, into staging."""
     from jobs.lean import leave_pandas_out
     from jobs.signals import told_to_stop
+    from jobs.snapshot.result import render_snapshot
     from jobs.snapshot.run import run_snapshot
 
     leave_pandas_out()
@@ -112,17 +113,8 @@ def snapshot(
             stop=stopped.is_set,
         )
     seconds = read_stopwatch() - began
-    lines = [
-        f"committed {result.commits} of {result.due} due snapshots in {result.windows} windows: {result.rows:,} rows, "
-        f"{result.bytes / (1 << 20):.1f} MiB, {seconds:.1f} s"
-        if result.due
-        else "nothing is due"
-    ]
-    if changed := {what: count for what, count in result.drift.items() if what != "type unknown"}:
-        told = ", ".join(f"{what}: {count}" for what, count in changed.items())
-        lines.append(f"changed at the source: {told}; the commits say which, 'opspub schema coverage' what to do")
-    lines += [f"left out for good: {gap}" for gap in result.gaps]
-    print_result(as_json, {**dataclasses.asdict(result), "seconds": round(seconds, 3)}, lines)
+    facts = {**dataclasses.asdict(result), "seconds": round(seconds, 3)}
+    print_result(as_json, facts, list(render_snapshot(result, seconds)))
 
 
 @app.command()
@@ -147,7 +139,7 @@ def release(
     context: typer.Context, version: Version, start: Start = None, end: End = None, as_json: Json = False
 ) -> None:
     """Build a release from committed snapshots and audit it."""
-    from jobs.release.audited import describe_scope
+    from jobs.release.result import release_facts, render_release
     from jobs.release.run import run_release
     from jobs.signals import told_to_stop
 
@@ -160,39 +152,7 @@ def release(
             end=instant_of(end),
             progress=progress,
         )
-    totals = result.manifest.totals
-    coverage = f"{100 * result.received / result.expected:.2f} %" if result.expected else "unknown"
-    facts = {
-        "version": version,
-        "folder": str(result.folder),
-        "start": f"{result.manifest.start:%FT%TZ}",
-        "end": f"{result.manifest.end:%FT%TZ}",
-        "time": result.manifest.time,
-        "real_start": f"{result.span.start:%FT%TZ}",
-        "real_end": f"{result.span.end:%FT%TZ}",
-        "windows_missing": result.missing,
-        "rows": totals.rows,
-        "series": totals.series,
-        "tables": len(result.manifest.tables),
-        "data_bytes": totals.data_bytes,
-        "bytes_per_sample": round(totals.data_bytes / totals.rows, 3),
-        "coverage": result.received / result.expected if result.expected else None,
-        "audit_findings": len(result.report.findings),
-        "strings_audited": result.report.strings,
-        "manifest_sha256": result.report.manifest_sha256,
-    }
-    of_what = f"rows of {totals.series:,} series" if totals.series else "sums over groups"
-    lines = [
-        f"built {version}: {totals.rows:,} {of_what} in {len(result.manifest.tables)} tables, "
-        f"{totals.data_bytes / totals.rows:.2f} bytes each, coverage {coverage}",
-        f"from {result.span.start:%FT%TZ} to {result.span.end:%FT%TZ}"
-        + (f", told as {result.manifest.time} time" if result.manifest.time != "calendar" else "")
-        + (f"; {result.missing} windows of it were not collected whole" if result.missing else ""),
-        f"audit: clean, {result.report.files} files and {result.report.strings:,} strings looked at",
-        *describe_scope(result.report),
-        f"it lies in {result.folder}",
-    ]
-    print_result(as_json, facts, lines)
+    print_result(as_json, release_facts(result), list(render_release(result)))
 
 
 @app.command()

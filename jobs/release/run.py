@@ -1,36 +1,18 @@
 """The release job: choose the span, build, audit, and leave an audited release in the work folder."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from jobs.config import Settings
-from jobs.release.audited import AuditReport, audit_built, refuse_findings
+from jobs.release.audited import audit_built, refuse_findings
 from jobs.release.build import Progress, build_release, check_version, count_missing, whole_days
 from jobs.release.heads import CommitHead
 from jobs.release.hidden import write_hidden
+from jobs.release.result import ReleaseResult
 from jobs.release.spans import RealSpan, read_spans, refuse_mixed_time, refuse_overlap, refuse_young, write_span
 from jobs.store import open_store
 from schemas.errors import PrivacyError, UsageError
-from schemas.manifest import Manifest
 from schemas.windows import Window, format_duration, snap_outward
-
-
-@dataclass(frozen=True)
-class ReleaseResult:
-    """A built and audited release."""
-
-    folder: Path
-    manifest: Manifest
-    report: AuditReport
-    received: int
-    """Of the raw samples expected in the span."""
-    expected: int
-    span: Window
-    """When its data really are; the manifest may tell another time."""
-    missing: int
-    """Windows of the span that a table lacks."""
 
 
 def run_release(

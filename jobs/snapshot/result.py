@@ -1,6 +1,6 @@
 """What a run of the snapshot job did, and which of its failures end it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.errors import PartialResult, PrivacyError, PublisherError, SourceError
@@ -23,6 +23,22 @@ class SnapshotResult:
     """What has changed at the source, by kind: how many metrics, or labels. Names are in the commits."""
     gaps: list[str] = field(default_factory=list)
     """Metrics that were left out of committed windows, since no later run could have read them."""
+
+
+def render_snapshot(result: SnapshotResult, seconds: float) -> Iterator[str]:
+    """Yield what a person wants to know of a run that took so long."""
+    if result.due:
+        yield (
+            f"committed {result.commits} of {result.due} due snapshots in {result.windows} windows: "
+            f"{result.rows:,} rows, {result.bytes / (1 << 20):.1f} MiB, {seconds:.1f} s"
+        )
+    else:
+        yield "nothing is due"
+    if changed := {what: count for what, count in result.drift.items() if what != "type unknown"}:
+        told = ", ".join(f"{what}: {count}" for what, count in changed.items())
+        yield f"changed at the source: {told}; the commits say which, 'opspub schema coverage' what to do"
+    for gap in result.gaps:
+        yield f"left out for good: {gap}"
 
 
 def refuse_failures(errors: Sequence[PublisherError], result: SnapshotResult, *, tables: int) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from jobs.config import Settings
 from jobs.publish.run import run_publish
-from jobs.release.run import ReleaseResult, run_release
+from jobs.release.result import ReleaseResult
+from jobs.release.run import run_release
 from tests.jobs.audited import publisher_settings
 from tests.jobs.small_groups import DAY, GPU_METRIC, HOUR, a_gpu, stage
 

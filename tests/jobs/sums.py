@@ -10,7 +10,8 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from jobs.config import Settings
-from jobs.release.run import ReleaseResult, run_release
+from jobs.release.result import ReleaseResult
+from jobs.release.run import run_release
 from schemas.derived import WORKLOAD_POD
 from tests.jobs.audited import publisher_settings
 from tests.jobs.small_groups import DAY, HOUR, a_token, stage

@@ -20,7 +20,7 @@ from jobs.config import Settings
 from jobs.parquet import open_table_writer
 from jobs.publish.run import run_publish
 from jobs.registry import registry_of
-from jobs.release.run import ReleaseResult
+from jobs.release.result import ReleaseResult
 from schemas.errors import UsageError
 from schemas.registry import read_policy
 from tests.jobs.small_groups import DAY, GPU_METRIC, a_gpu, a_token, stage

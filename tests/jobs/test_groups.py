@@ -11,7 +11,8 @@ from jobs.config import Settings
 from jobs.publish.run import run_publish
 from jobs.release import build as build_module
 from jobs.release.groups import Suppression
-from jobs.release.run import ReleaseResult, run_release
+from jobs.release.result import ReleaseResult
+from jobs.release.run import run_release
 from schemas.errors import PrivacyError
 from tests.jobs.audited import publisher_settings
 from tests.jobs.small_groups import DAY, GPU_METRIC, HOUR, OWNER_METRIC, a_gpu, a_pod, stage
