@@ -190,8 +190,6 @@ def publish(context: typer.Context, version: Version, as_json: Json = False) -> 
     ]
     if result.signed_by:
         lines.append(f"signed by {result.signed_by}")
-    if result.unsigned:
-        lines.append(f"not signed by {result.unsigned}: it was public before, and what speaks for it is written once")
     print_result(as_json, dataclasses.asdict(result), lines)
 
 

@@ -19,9 +19,10 @@ from typing import Final, Literal
 from pydantic import ValidationError
 
 from jobs.config import Settings
+from jobs.publish.attest import attestations
 from jobs.publish.catalog import CATALOG, INDEX, retraction_key
 from jobs.release.build import Progress
-from jobs.release.layout import MANIFEST, VERSION, release_prefix
+from jobs.release.layout import MANIFEST, SUMS, VERSION, release_prefix
 from jobs.store import INCOMING, Remains, WholeStore, open_store
 from schemas.commit import CommitRecord
 from schemas.errors import StoreError, UsageError
@@ -45,6 +46,7 @@ _WORK: Final = ("snapshot-*", "releases/.*", "retractions/.*")
 _DATA: Final = re.compile(r"data/(?P<place>[^/]+/[^/]+/v\d+/\d{8}T\d{6}Z)/[0-9a-f]{16}\.parquet")
 _PROBE: Final = re.compile(r"probe/[0-9a-f]{16}")
 _RELEASE: Final = re.compile(r"releases/(?P<version>[^/]+)/.*")
+_ATTESTED: Final = re.compile(r"attestations/(?P<version>[^/]+)/[^/]+")
 
 Where = Literal["staging", "public", "work_dir"]
 
@@ -210,6 +212,7 @@ def _staging_orphans(sweep: _Sweep) -> Iterator[_Found]:
 def _public_orphans(sweep: _Sweep) -> Iterator[_Found]:
     """Find what is left of retracted releases, and of those whose publishing died and was not taken up again."""
     releases: dict[str, list[tuple[Remains, ...]]] = defaultdict(list)
+    attested: dict[str, list[tuple[Remains, ...]]] = defaultdict(list)
     for key, items in _ours(sweep, _PUBLIC, young=True):
         old, match = sweep.is_old(items), _RELEASE.fullmatch(key)
         if items[0].kind == "unfinished upload":
@@ -219,6 +222,8 @@ def _public_orphans(sweep: _Sweep) -> Iterator[_Found]:
             yield _Found(items, "a probe of the doctor")
         elif match and VERSION.fullmatch(match["version"]):
             releases[match["version"]].append(items)
+        elif (match := _ATTESTED.fullmatch(key)) and VERSION.fullmatch(match["version"]):
+            attested[match["version"]].append(items)
     for version, files in releases.items():
         what, still = "left of a retracted release", partial(_is_retracted, sweep.store, version)
         if not still():
@@ -226,6 +231,10 @@ def _public_orphans(sweep: _Sweep) -> Iterator[_Found]:
             if not all(map(sweep.is_old, files)) or not still():
                 continue
         yield from (_Found(items, what, still) for items in files if sweep.is_old(items))
+    for version, said in attested.items():
+        still = partial(_is_never_finished, sweep.store, version)
+        if all(map(sweep.is_old, (*said, *releases[version]))) and still():
+            yield from (_Found(items, "speaks for a release that was never finished", still) for items in said)
 
 
 def _ours(sweep: _Sweep, prefixes: Sequence[str], *, young: bool = False) -> Iterator[tuple[str, tuple[Remains, ...]]]:
@@ -260,6 +269,12 @@ def _is_retracted(store: WholeStore, version: str) -> bool:
 
 def _is_half(store: WholeStore, version: str) -> bool:
     return store.get(release_prefix(version) + MANIFEST) is None
+
+
+def _is_never_finished(store: WholeStore, version: str) -> bool:
+    """Tell whether a release was neither public nor withdrawn; sums without a manifest say that it was public."""
+    has_sums = store.get(attestations(version) + SUMS) is not None
+    return not has_sums and not _is_retracted(store, version) and _is_half(store, version)
 
 
 def _sweep_folder(work_dir: Path, *, grace: timedelta, now: datetime, apply: bool) -> Iterator[Orphan]:

@@ -1,25 +1,41 @@
 """What speaks for a release beside it: who audited, approved and signed which bytes, and when they became public.
 
-``SHA256SUMS`` beside these files names them and the manifest, so that a change in any of them shows. What comes later,
-the destruction of the key, is not in there.
+Each of these objects has one name for all publishers and is written once, so of two that race one writes it and the
+other leaves nothing behind, wherever it dies. ``SHA256SUMS`` beside them names them and the manifest: a change in any
+of them shows. What may come later, signatures and the destruction of the key, says itself which release it is of.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jobs.publish.built import Approval, AuditedRelease
-from jobs.publish.sign import PublicKey, Signature, check_signature, signature_name
+from jobs.publish.sign import PublicKey, Signature, check_signature, is_signature_of, signature_name
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.store import AccessRefused, Store, WholeStore, has_digest
 from schemas.destruction import KeyAttestation
 from schemas.digest import canonical_json, readable_json
-from schemas.errors import StoreError
+from schemas.errors import PrivacyError, StoreError
 from schemas.manifest import Manifest
 
-LATER: Final = "key-destroyed.json"
+AUDIT: Final = "audit.json"
+APPROVALS: Final = "approvals.json"
+PUBLISHED: Final = "published.json"
+DESTROYED: Final = "key-destroyed.json"
+_SIGNATURE: Final = re.compile(r"signature-(?P<key_id>s_[0-9a-f]{16})\.json")
+
+
+class Approvals(BaseModel):
+    """``attestations/<version>/approvals.json``: everybody's word for a release; of none where none was wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: str = "1.0"
+    manifest_sha256: str
+    approvals: tuple[Approval, ...]
 
 
 def attestations(version: str) -> str:
@@ -31,52 +47,63 @@ def attestations(version: str) -> str:
     return f"attestations/{version}/"
 
 
-def attest(
-    public: Store, release: AuditedRelease, approvals: tuple[Approval, ...], signature: Signature | None
-) -> tuple[str, ...]:
-    """Publish, before there is a release, who looked at its bytes, when, and whose they are; return the keys.
+def attest(public: Store, release: AuditedRelease, approvals: tuple[Approval, ...], *, required: int) -> None:
+    """Publish, before there is a release, who looked at its bytes, and when.
 
-    Does nothing once the sums are written: what comes after them would be named nowhere.
+    What another publisher of the same bytes wrote first stands, if at least ``required`` people approve in it. Does
+    nothing once the sums are written.
     """
     folder = attestations(release.manifest.release.version)
     if public.get(folder + SUMS) is not None:
-        return ()
-    report = release.report
-    said = {f"{folder}audit-{report.audited:%Y%m%dT%H%M%SZ}.json": readable_json(report)}
-    said |= {f"{folder}approval-{approval.approver}.json": readable_json(approval) for approval in approvals}
-    said |= {folder + signature_name(signature.key_id): readable_json(signature)} if signature else {}
-    for key, content in said.items():
-        public.put_new(key, content)
-    if signature and not is_attested(public, release.manifest.release.version, signature):
+        return
+    said = Approvals(manifest_sha256=release.manifest_sha256, approvals=approvals)
+    for name, model in ((AUDIT, release.report), (APPROVALS, said)):
+        if public.put_new(folder + name, readable_json(model)):
+            continue
+        try:
+            found = type(model).model_validate_json(public.get(folder + name) or b"")
+        except ValidationError:
+            found = None
+        if found is None or found.manifest_sha256 != release.manifest_sha256:
+            raise StoreError(
+                f"{folder}{name} is in {public.url} and speaks of other bytes: of a publishing that died; take the "
+                "next version, or remove what that left with 'opspub gc --apply'"
+            )
+        if isinstance(found, Approvals) and len(found.approvals) < required:
+            raise PrivacyError(
+                f"{folder}{name} is in {public.url} with {len(found.approvals)} approvals, publish.approvals wants "
+                f"{required}: another run wrote it first; remove what that left with 'opspub gc --apply'"
+            )
+
+
+def add_signature(public: Store, version: str, signature: Signature) -> None:
+    """Publish a signature, of a release or of what will be one; the same key signs the same each time."""
+    key = attestations(version) + signature_name(signature.key_id)
+    content = readable_json(signature)
+    if not public.put_new(key, content) and public.get(key) != content:
         raise StoreError(
-            f"{folder}{signature_name(signature.key_id)} is in {public.url} with other bytes than this key signs; "
-            "look who wrote it, and remove it"
+            f"{key} is in {public.url} with other bytes than this key signs; look who wrote it, and remove it"
         )
-    return tuple(said)
 
 
-def is_attested(public: Store, version: str, signature: Signature) -> bool:
-    """Tell whether a release bears exactly this signature."""
-    return public.get(attestations(version) + signature_name(signature.key_id)) == readable_json(signature)
-
-
-def attest_published(public: WholeStore, version: str, manifest_sha256: str, *, ours: tuple[str, ...], at: str) -> None:
+def attest_published(public: WholeStore, version: str, manifest_sha256: str, *, at: str) -> None:
     """Say when a release became public, and name everything that speaks for it; once, whoever is first."""
     folder = attestations(version)
     if public.get(folder + SUMS) is not None:
         return
     stamp = {"published": at, "manifest_sha256": manifest_sha256}
-    public.put_new(f"{folder}published.json", canonical_json(stamp) + b"\n")
+    public.put_new(folder + PUBLISHED, canonical_json(stamp) + b"\n")
     hashes = {}
-    for key in public.list(folder):
-        content = public.get(key)  # whole, so that its checksum is looked at: what is summed here stays for ever
-        if key not in (folder + SUMS, folder + LATER) and content is not None:
-            hashes[key.removeprefix(folder)] = hashlib.sha256(content).hexdigest()
+    for name in (AUDIT, APPROVALS, PUBLISHED):
+        content = public.get(folder + name)  # whole, so that its checksum is looked at: what is summed stays for ever
+        if content is None:
+            raise StoreError(f"{folder}{name} was just in {public.url} and is gone; publish again")
+        hashes[name] = hashlib.sha256(content).hexdigest()
+    for name in (key.removeprefix(folder) for key in public.list(folder)):
+        content = public.get(folder + name) if _SIGNATURE.fullmatch(name) else None
+        if content is not None and _is_signature(content, name, version, manifest_sha256):
+            hashes[name] = hashlib.sha256(content).hexdigest()
     public.put_new(folder + SUMS, _render(version, manifest_sha256, hashes))
-    named = _parse(version, public.get(folder + SUMS) or b"") or {}
-    for key in ours:
-        if key.removeprefix(folder) not in named:  # another publisher was first, with an audit of its own
-            public.delete(key)
 
 
 def check_attestations(
@@ -101,11 +128,24 @@ def check_attestations(
             sums = f"{folder}{SUMS}"
             what = f"is missing, though {sums} names it" if same is None else f"has other bytes than {sums} says"
             yield f"{folder}{name}: {what}"
-    for name in sorted((listed or set()) - {*named, SUMS, LATER}):
-        yield f"{folder}{name}: is not in {SUMS}"
-    later = _get(public, folder + LATER)
+    for name in sorted((listed or set()) - {*named, SUMS, DESTROYED}):
+        if not _is_signature(_get(public, folder + name), name, version, manifest_sha256):
+            yield f"{folder}{name}: is not in {SUMS}"
+    later = _get(public, folder + DESTROYED)
     if later is not None and not _is_destruction(later, version):
-        yield f"{folder}{LATER}: is not what a publisher writes"
+        yield f"{folder}{DESTROYED}: is not what a publisher writes"
+
+
+def find_signatures(public: WholeStore, version: str, manifest_sha256: str, listed: set[str] | None) -> tuple[str, ...]:
+    """Return the ids of the keys whose signature a release is said to bear; nothing of it is proved.
+
+    Where the store cannot be listed, only those are known that were there when the sums were written.
+    """
+    folder = attestations(version)
+    names = (listed or set()) | set(_parse(version, _get(public, folder + SUMS) or b"") or ())
+    found = [name for name in sorted(names) if _SIGNATURE.fullmatch(name)]
+    present = [name for name in found if _is_signature(_get(public, folder + name), name, version, manifest_sha256)]
+    return tuple(name.removeprefix("signature-").removesuffix(".json") for name in present)
 
 
 def find_signers(
@@ -142,6 +182,13 @@ def _parse(version: str, content: bytes) -> dict[str, str] | None:
         return None
     again = _render(version, named.get(_path_of_manifest(version), ""), others)
     return named if again == content else None
+
+
+def _is_signature(content: bytes | None, name: str, version: str, manifest_sha256: str) -> bool:
+    match = _SIGNATURE.fullmatch(name)
+    if content is None or match is None:
+        return False
+    return is_signature_of(content, match["key_id"], version=version, manifest_sha256=manifest_sha256)
 
 
 def _path_of_manifest(version: str) -> str:

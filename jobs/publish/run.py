@@ -11,7 +11,7 @@ from typing import Final
 from jobs.config import Settings
 from jobs.kept import keep_span
 from jobs.keys import attest_destroyed_key
-from jobs.publish.attest import attest, attest_published, is_attested
+from jobs.publish.attest import add_signature, attest, attest_published
 from jobs.publish.built import AuditedRelease, read_approvals, read_audited, read_sums
 from jobs.publish.catalog import read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
@@ -37,9 +37,7 @@ class PublishResult:
     url: str
     latest: str | None
     signed_by: str | None
-    """The id of the configured key, if the release bears its signature."""
-    unsigned: str | None
-    """The id of the configured key, if it doesn't: the release was public before."""
+    """The id of the configured key, if there is one: the release bears its signature."""
 
 
 def run_publish(
@@ -74,18 +72,18 @@ def run_publish(
         keep_span(staging, record)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
-    ours = attest(public, release, approvals, signature)
+    attest(public, release, approvals, required=0 if existing else settings.publish.approvals)
+    if signature:
+        add_signature(public, version, signature)
     attest_destroyed_key(settings, version, manifest.key_id)
     still_wanted()
     written += public.put_new(prefix + MANIFEST, release.content)
-    attest_published(public, version, release.manifest_sha256, ours=ours, at=clock().isoformat())
+    attest_published(public, version, release.manifest_sha256, at=clock().isoformat())
     attest_destroyed_key(settings, version, manifest.key_id)
     catalog = rebuild_catalog(public)
     still_wanted()
     progress(len(hashes), len(hashes), "done")
     size = sum(file.bytes for file in manifest.files)
-    signed = signature is not None and is_attested(public, version, signature)
-    key_id = signature.key_id if signature else None
     return PublishResult(
         version=version,
         files=len(hashes) + 1,
@@ -93,8 +91,7 @@ def run_publish(
         bytes=size,
         url=f"{public.url}/{prefix}",
         latest=catalog.latest,
-        signed_by=key_id if signed else None,
-        unsigned=None if signed else key_id,
+        signed_by=signature.key_id if signature else None,
     )
 
 

@@ -149,16 +149,11 @@ def signature_name(key_id: str) -> str:
 
 def check_signature(content: bytes, key: PublicKey, manifest: Manifest, *, manifest_sha256: str) -> str | None:
     """Return why a file is not this key's signature of this release, or ``None`` for one that is. Pure."""
-    try:
-        found = Signature.model_validate_json(content)
-        signature = base64.b64decode(found.signature, validate=True)
-    except (ValidationError, binascii.Error):
+    parsed = _parse(content, key.key_id)
+    if parsed is None:
         return "is not a signature as a publisher writes it"
-    is_canonical = base64.b64encode(signature).decode() == found.signature  # its last character has bits to spare
-    if readable_json(found) != content or found.key_id != key.key_id or not is_canonical:
-        return "is not a signature as a publisher writes it"
-    if found.statement != (wanted := _state(manifest, manifest_sha256)):
-        said = found.statement
+    said, signature = parsed
+    if said != (wanted := _state(manifest, manifest_sha256)):
         return (
             f"signs {said.version} of {said.dataset!r} with manifest {said.manifest_sha256}; "
             f"wanted {wanted.version} of {wanted.dataset!r} with manifest {wanted.manifest_sha256}"
@@ -168,6 +163,25 @@ def check_signature(content: bytes, key: PublicKey, manifest: Manifest, *, manif
     except InvalidSignature:
         return f"was not made by the key {key.key_id}"
     return None
+
+
+def is_signature_of(content: bytes, key_id: str, *, version: str, manifest_sha256: str) -> bool:
+    """Tell whether a file says that it is this key's signature of these bytes. Only the key proves it. Pure."""
+    parsed = _parse(content, key_id)
+    return parsed is not None and (parsed[0].version, parsed[0].manifest_sha256) == (version, manifest_sha256)
+
+
+def _parse(content: bytes, key_id: str) -> tuple[Statement, bytes] | None:
+    """Return what a file states and the signature's bytes, if it is written as a publisher writes it."""
+    try:
+        found = Signature.model_validate_json(content)
+        signature = base64.b64decode(found.signature, validate=True)
+    except (ValidationError, binascii.Error):
+        return None
+    is_canonical = base64.b64encode(signature).decode() == found.signature  # its last character has bits to spare
+    if readable_json(found) != content or found.key_id != key_id or not is_canonical:
+        return None
+    return found.statement, signature
 
 
 def _state(manifest: Manifest, manifest_sha256: str) -> Statement:

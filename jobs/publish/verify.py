@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from jobs.config import Settings
-from jobs.publish.attest import attestations, check_attestations, find_signers
+from jobs.publish.attest import attestations, check_attestations, find_signatures, find_signers
 from jobs.publish.catalog import CATALOG, check_catalog, read_retraction
 from jobs.publish.sign import PublicKey
 from jobs.release.build import Progress, check_version
@@ -44,6 +44,8 @@ class VerifyResult:
     """Which of the given keys signed this manifest; ``None`` when none was given."""
     unsigned: tuple[str, ...] = ()
     """What speaks against the signatures that were asked for."""
+    signatures: tuple[str, ...] = ()
+    """Ids of the keys whose signature lies beside the release. That it is theirs is proved only by ``signed_by``."""
 
     @property
     def proven(self) -> str:
@@ -103,7 +105,8 @@ def run_verify(
         problems.append(f"{MANIFEST}: is not the one that {CATALOG} and {SUMS} name")
     if sums != "".join(f"{hashes[path]}  {path}\n" for path in sorted(hashes)).encode():
         problems.append(f"{SUMS}: does not say what the manifest says")
-    problems += check_attestations(public, version, found, _list(settings, attestations(version)))
+    attested = _list(settings, attestations(version))
+    problems += check_attestations(public, version, found, attested)
     signers, unsigned = find_signers(public, manifest, found, keys)
     progress(len(manifest.files), len(manifest.files), "done")
     return VerifyResult(
@@ -117,6 +120,7 @@ def run_verify(
         problems=tuple(problems),
         signed_by=signers if keys else None,
         unsigned=unsigned,
+        signatures=find_signatures(public, version, found, attested),
     )
 
 
@@ -127,6 +131,10 @@ def render_verification(result: VerifyResult) -> Iterator[str]:
         yield "not checked: files that are in no manifest, since the store cannot be listed"
     if result.access == "credentials":
         yield "read with credentials, since nobody can read it without"
+    if result.signed_by is None and result.signatures:
+        keys, *more = result.signatures
+        said = f"signatures of the keys {' and '.join((keys, *more))} lie" if more else f"a signature of {keys} lies"
+        yield f"not checked: {said} beside it; --public-key FILE does, with what the publisher gives elsewhere"
     yield f"{result.version}: {result.files} files, {_in_words(result.bytes)}, manifest {result.manifest_sha256}"
     yield f"proven: {result.proven}"
 

@@ -273,6 +273,7 @@ def test_half_a_release_goes_when_nobody_takes_it_up_again(settings: Settings, t
     for version in ("2026.12.0", "2026.12.1"):
         public.put(f"releases/{version}/data/a.parquet", b"1")
         public.put(f"releases/{version}/README.md", b"2")
+        public.put(f"attestations/{version}/audit.json", b"{}")
     public.put("releases/notes/x", b"no version")
     grow_old(tmp_path / "public")
     public.put("releases/2026.12.1/LICENSE", b"its publishing is going on")
@@ -280,7 +281,12 @@ def test_half_a_release_goes_when_nobody_takes_it_up_again(settings: Settings, t
     removed = clean(settings)
 
     what = "of a release that was never finished"
-    assert told(removed) == [("releases/2026.12.0/README.md", what), ("releases/2026.12.0/data/a.parquet", what)]
+    assert told(removed) == [
+        ("attestations/2026.12.0/audit.json", "speaks for a release that was never finished"),
+        ("releases/2026.12.0/README.md", what),
+        ("releases/2026.12.0/data/a.parquet", what),
+    ]
+    assert public.get("attestations/2026.12.1/audit.json")
     assert len(list(public.list("releases/2026.12.1/"))) == 3
     assert public.get("releases/notes/x")
 

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from jobs.config import Settings
 from jobs.kept import record_destruction
+from jobs.publish import run as publish_module
 from jobs.publish.built import approve
 from jobs.publish.catalog import CATALOG
 from jobs.publish.run import run_publish
+from jobs.publish.sign import make_signing_key
+from jobs.publish.verify import run_verify
 from jobs.release import audited
 from jobs.release.audited import AuditFinding
+from jobs.store import open_store
 from jobs.store.folder import FolderStore
 from schemas.destruction import KeyDestruction
 from schemas.errors import PrivacyError, StoreError, UsageError
@@ -36,8 +41,11 @@ def test_a_release_is_published_whole_with_what_speaks_for_it(tmp_path: Path) ->
 
     assert public_keys(tmp_path) == sorted(
         [PREFIX + path for path in (*CONTENTS, "manifest.json", "SHA256SUMS")]
-        + [f"attestations/{VERSION}/audit-20261102T110000Z.json", f"attestations/{VERSION}/published.json"]
-        + [f"attestations/{VERSION}/SHA256SUMS", "catalog.json", "index.html"]
+        + [
+            f"attestations/{VERSION}/{name}"
+            for name in ("audit.json", "approvals.json", "published.json", "SHA256SUMS")
+        ]
+        + ["catalog.json", "index.html"]
     )
     assert (first.written, second.written) == (len(CONTENTS) + 2, 0)
     assert first.latest == second.latest == VERSION
@@ -196,9 +204,8 @@ def test_two_different_people_must_have_approved_exactly_these_bytes(tmp_path: P
 
     run_publish(settings, VERSION, clock=a_clock())
 
-    folder = tmp_path / f"public/attestations/{VERSION}"
     content = (tmp_path / f"public/{PREFIX}manifest.json").read_bytes()
-    approvals = [json.loads(path.read_text()) for path in sorted(folder.glob("approval-*.json"))]
+    approvals = json.loads((tmp_path / f"public/attestations/{VERSION}/approvals.json").read_text())["approvals"]
     assert [approval["approver"] for approval in approvals] == ["alice", "carol"]
     assert {approval["manifest_sha256"] for approval in approvals} == {hashlib.sha256(content).hexdigest()}
 
@@ -244,6 +251,90 @@ def test_only_audited_bytes_can_be_approved(tmp_path: Path) -> None:
         approve(settings, VERSION, approver="alice", now=NOW)
 
     assert not list((settings.work_dir / "releases").glob("*.approval-*"))
+
+
+class Died(BaseException):
+    """As a process that is killed: nothing more of it happens."""
+
+
+def test_who_loses_a_race_and_dies_leaves_nothing_that_speaks_against_the_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before each write of one publisher another has published all of it; the one writes, and dies.
+
+    What it looked at before, that nobody had spoken for the release yet, is no longer so by then.
+    """
+    for at in range(1, 50):
+        folder = tmp_path / f"{at}"
+        stores = {"staging": f"file:{folder}/staging", "public": f"file:{folder}/public"}
+        winner = publisher_settings(folder / "winner", **stores)
+        make_signing_key(folder / "sign.pem")
+        loser = publisher_settings(
+            folder / "loser", publish={"approvals": 1, "signing_key_file": folder / "sign.pem"}, **stores
+        )
+        write_audited(winner, contents={"README.md": b"# A card\n"})
+        write_audited(loser, contents={"README.md": b"# A card\n"}, audited=NOW - 2 * HOUR)
+        approve(loser, VERSION, approver="alice", now=NOW)
+        written: list[str] = []
+
+        class Losing(FolderStore):
+            def put_new(
+                self,
+                key: str,
+                content: bytes | Path,
+                *,
+                sha256: str | None = None,
+                at: int = at,
+                winner: Settings = winner,
+                written: list[str] = written,
+            ) -> bool:
+                written.append(key)
+                if len(written) != at:
+                    return super().put_new(key, content, sha256=sha256)
+                with monkeypatch.context() as patch:
+                    patch.setattr(publish_module, "open_store", open_store)
+                    run_publish(winner, VERSION, clock=a_clock())
+                super().put_new(key, content, sha256=sha256)
+                raise Died
+
+        with monkeypatch.context() as patch:
+            patch.setattr(publish_module, "open_store", lambda url, **_: Losing(Path(url.removeprefix("file:"))))
+            try:
+                run_publish(loser, VERSION, clock=a_clock())
+            except Died:
+                pass
+            else:
+                break
+        result = run_verify(winner, VERSION)
+        assert result.problems == (), written[-1]
+
+    assert f"attestations/{VERSION}/SHA256SUMS" in written
+    assert len(written) == at - 1
+
+
+def test_what_speaks_for_other_bytes_or_for_too_few_stops_it(tmp_path: Path) -> None:
+    """A publishing died before the manifest, and clean-up took the files of the release but not yet these."""
+    settings = publisher_settings(tmp_path, publish={"approvals": 1})
+    write_audited(settings)
+    approve(settings, VERSION, approver="alice", now=NOW)
+    run_publish(settings, VERSION, clock=a_clock())
+    public = FolderStore(tmp_path / "public")
+    for key in (*public.list(PREFIX), f"attestations/{VERSION}/SHA256SUMS"):
+        public.delete(key)
+
+    other = publisher_settings(tmp_path / "other", settings.public, publish={"approvals": 2}, staging=settings.staging)
+    write_audited(other)
+    for name in ("bob", "carol"):
+        approve(other, VERSION, approver=name, now=NOW)
+    with pytest.raises(PrivacyError, match=r"approvals.json is in .* with 1 approvals, publish.approvals wants 2"):
+        run_publish(other, VERSION, clock=a_clock())
+    public.delete(f"{PREFIX}SHA256SUMS")
+    write_audited(settings, created=NOW - 3 * HOUR)
+    approve(settings, VERSION, approver="alice", now=NOW)
+    with pytest.raises(StoreError, match=r"audit.json is in .* and speaks of other bytes"):
+        run_publish(settings, VERSION, clock=a_clock())
+
+    assert f"{PREFIX}manifest.json" not in public_keys(tmp_path)
 
 
 def test_what_died_half_way_is_finished_and_compared(tmp_path: Path) -> None:

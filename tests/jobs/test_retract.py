@@ -96,7 +96,7 @@ def test_what_speaks_for_the_release_stays(published: Settings) -> None:
 
     after = {key: public_of(published).get(key) for key in keys_of(published) if key.startswith(ATTESTED)}
     assert before == after
-    assert len(before) == 3
+    assert len(before) == 4
 
 
 def test_a_second_time_changes_nothing_and_keeps_the_first_reason(published: Settings) -> None:

@@ -143,6 +143,25 @@ def test_readers_own_program_says_the_same(
     assert read_as_reader([*asked, str(tmp_path / "sign.pem")]) == 2
 
 
+def test_readers_own_program_tells_of_a_signature_and_that_it_is_unchecked(
+    signed: tuple[Settings, SigningKey], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most readers do not know that there may be one."""
+    _, key = signed
+    asked = ["--url", str(tmp_path / "public"), "verify"]
+    hint = f"not checked: a signature of {key.public.key_id}; ask the publisher, not the store, for its --public-key"
+
+    assert read_as_reader(asked) == 0
+    said = capsys.readouterr()
+    assert hint in said.err.splitlines()[0]
+    assert "signed" not in said.out
+    assert read_as_reader([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["signatures"], found["signed_by"]) == ([key.public.key_id], None)
+    assert read_as_reader([*asked, "--public-key", str(tmp_path / "sign.pem.pub")]) == 0
+    assert "not checked" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -179,6 +198,11 @@ def change_the_signature(store: FolderStore, path: str) -> None:
 def change_the_statement(store: FolderStore, path: str) -> None:
     found = json.loads(store.get(path) or b"")
     store.put(path, _render(found | {"statement": found["statement"] | {"dataset": "Somebody else's"}}))
+
+
+def change_the_manifest(store: FolderStore, path: str) -> None:
+    found = json.loads(store.get(path) or b"")
+    store.put(path, _render(found | {"statement": found["statement"] | {"manifest_sha256": "0" * 64}}))
 
 
 def respell_the_signature(store: FolderStore, path: str) -> None:
@@ -325,16 +349,73 @@ def test_publishing_again_writes_the_same_signature_and_never_another(signed: tu
     assert store.get(f"releases/{VERSION}/manifest.json") is None
 
 
-def test_a_release_that_was_public_before_the_key_is_said_to_be_unsigned(tmp_path: Path) -> None:
-    """What speaks for a release is written once; who thinks that it is signed must hear that it isn't."""
+def test_a_release_that_was_public_before_the_key_is_signed_when_it_is_published_again(tmp_path: Path) -> None:
+    """Releases of years would stay without, since a key came late; nothing that was written before changes."""
     write_audited(publisher_settings(tmp_path))
     run_publish(publisher_settings(tmp_path), VERSION, clock=a_clock())
     settings, key = signer(tmp_path)
+    store = public_of(settings)
+    before = {name: store.get(name) for name in store.list("")}
+    assert run_verify(settings, VERSION, keys=(key.public,)).unsigned
+    assert run_verify(settings, VERSION).signatures == ()
 
     result = run_publish(settings, VERSION, clock=a_clock())
 
-    assert (result.signed_by, result.unsigned) == (None, key.public.key_id)
-    assert run_verify(settings, VERSION).problems == ()
+    path = ATTESTED + signature_name(key.public.key_id)
+    assert result.signed_by == key.public.key_id
+    assert {name: store.get(name) for name in store.list("") if name != path} == before
+    verified = run_verify(settings, VERSION, keys=(key.public,))
+    assert (verified.problems, verified.signed_by) == ((), (key.public.key_id,))
+
+
+def test_nobody_signs_other_bytes_than_were_audited_here(tmp_path: Path) -> None:
+    """The public manifest may be somebody else's by now; a key that came late must not vouch for it."""
+    write_audited(publisher_settings(tmp_path))
+    run_publish(publisher_settings(tmp_path), VERSION, clock=a_clock())
+    settings, _ = signer(tmp_path)
+    manifest = f"releases/{VERSION}/manifest.json"
+    public_of(settings).put(manifest, (public_of(settings).get(manifest) or b"").replace(b"Made up", b"Made by"))
+
+    with pytest.raises(UsageError, match="is published with other bytes"):
+        run_publish(settings, VERSION, clock=a_clock())
+
+    assert not [name for name in public_of(settings).list(ATTESTED) if "signature" in name]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_without_a_key_a_signature_is_told_and_said_to_be_unchecked(tmp_path: Path, late: bool) -> None:
+    """Who does not know that there is one does not ask for the key; who reads that there is one must not trust it."""
+    settings, key = signer(tmp_path)
+    if late:
+        write_audited(publisher_settings(tmp_path))
+        run_publish(publisher_settings(tmp_path), VERSION, clock=a_clock())
+    publish(settings)
+    key_id = key.public.key_id
+
+    result = run_verify(settings, VERSION)
+
+    assert (result.problems, result.signatures, result.signed_by) == ((), (key_id,), None)
+    assert result.proven == "consistent: every byte is what its manifest says"
+    said = f"not checked: a signature of {key_id} lies beside it; --public-key FILE does, with what"
+    assert next(iter(render_verification(result))).startswith(said)
+    assert not [
+        line for line in render_verification(run_verify(settings, VERSION, keys=(key.public,))) if "not c" in line
+    ]
+
+
+@pytest.mark.parametrize("change", ["change_the_manifest", "cut_it", "name_another_key"])
+def test_a_signature_that_came_later_and_is_of_nothing_here_is_a_stranger_s(tmp_path: Path, change: str) -> None:
+    """What no sums name must speak for itself."""
+    write_audited(publisher_settings(tmp_path))
+    run_publish(publisher_settings(tmp_path), VERSION, clock=a_clock())
+    settings, _ = signer(tmp_path)
+    path, store = publish(settings), public_of(settings)
+    assert isinstance(store, FolderStore)
+    globals()[change](store, path)
+
+    result = run_verify(settings, VERSION)
+
+    assert (result.problems, result.signatures) == ((f"{path}: is not in SHA256SUMS",), ())
 
 
 def test_signatures_stay_when_a_release_is_withdrawn(signed: tuple[Settings, SigningKey]) -> None:

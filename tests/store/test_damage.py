@@ -182,12 +182,14 @@ def test_a_flipped_bit_is_never_written_into_the_sums_of_attestations(
     bucket_place: BucketPlace, proxy: S3Proxy, spoilt: WholeStore
 ) -> None:
     """They are written once: a hash of what came over a bad line would call the release damaged for ever."""
-    proxy.choose = lambda method, number: flip if (method, number) == ("GET", 3) else None
-
-    attest_published(spoilt, "2026.11.0", "0" * 64, ours=(), at="2026-11-02T12:00:00+00:00")
-
-    assert proxy.numbers["GET"] >= 3
     written = bucket_place.open()
+    for name in ("audit.json", "approvals.json"):
+        written.put(f"attestations/2026.11.0/{name}", CONTENT)
+    proxy.choose = lambda method, number: flip if (method, number) == ("GET", 4) else None
+
+    attest_published(spoilt, "2026.11.0", "0" * 64, at="2026-11-02T12:00:00+00:00")
+
+    assert proxy.numbers["GET"] >= 4
     stamp = written.get("attestations/2026.11.0/published.json") or b""
     sums = (written.get("attestations/2026.11.0/SHA256SUMS") or b"").decode()
     assert f"{hashlib.sha256(stamp).hexdigest()}  published.json\n" in sums

@@ -164,7 +164,7 @@ def run_verify(args: argparse.Namespace) -> int:
             release,
             manifest_sha256=args.manifest_sha256,
             public_key=args.public_key,
-            store=place_of(_store(args)) if args.public_key else None,
+            store=place_of(_store(args)) if args.public_key or not _is_folder(args.release) else None,
             on_bytes=progress.add,
         )
     if args.json:
@@ -176,6 +176,8 @@ def run_verify(args: argparse.Namespace) -> int:
             _print(f"beside   {path}")
         _print(f"{result.version}: {result.proven} ({result.files} files, {in_words(result.bytes)})")
         _print(f"manifest SHA-256 {result.manifest_sha256}")
+        for key_id in result.signatures:
+            _say(f"not checked: a signature of {key_id}; ask the publisher, not the store, for its --public-key")
         if result.matches_cited is None and result.signed_by is None:
             _say("this does not show who made it: compare with a cited digest (--manifest-sha256) or a --public-key")
     return 0 if result.ok else 5
@@ -230,8 +232,12 @@ def _store(args: argparse.Namespace) -> str:
     return str(url)
 
 
+def _is_folder(release: str | None) -> bool:
+    return release is not None and (Path(release).is_dir() or "/" in release)
+
+
 def _release_or_folder(args: argparse.Namespace) -> Release:
-    if args.release and (Path(args.release).is_dir() or "/" in args.release):
+    if _is_folder(args.release):
         return open_release(args.release)
     return open_release(_store(args), args.release)
 

@@ -1,4 +1,4 @@
-"""Check that a publisher's key signed a release. Needs ``cryptography``, which nothing else here does.
+"""Check that a publisher's key signed a release. That needs ``cryptography``, which nothing else here does.
 
 The statement that is signed names dataset, version and manifest; all three are compared with what was opened.
 """
@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from opscommons._release import Release
 
 DOMAIN = b"opscommons release signature 1\n"
+NAMED = re.compile(r"^[0-9a-f]{64}  signature-(s_[0-9a-f]{16})\.json$", re.MULTILINE)
+
+
+def find_signatures(store: Place, version: str) -> tuple[str, ...]:
+    """Return the ids of the keys whose signatures are named beside a release. Proves nothing, and needs no package.
+
+    One that was added after the release became public is named nowhere: only who has its key can ask for it.
+    """
+    try:
+        sums = read_document(store, f"attestations/{version}/SHA256SUMS", limit=1 << 20)
+    except NotThere:
+        return ()
+    return tuple(NAMED.findall(sums.decode("utf-8", "replace")))
 
 
 def check_signature(store: Place, release: "Release", public_key: Path) -> tuple[str, str, str | None]:

@@ -11,7 +11,7 @@ from opscommons._documents import ReleaseFile
 from opscommons._download import NOTE, compare_sums, read_note
 from opscommons._fetch import PARALLEL
 from opscommons._places import NotThere, Place, patiently, read_document
-from opscommons._signed import check_signature
+from opscommons._signed import check_signature, find_signatures
 
 if TYPE_CHECKING:
     from opscommons._release import Release
@@ -47,6 +47,8 @@ class Verification:
     matches_cited: bool | None
     signed_by: str | None = None
     """The id of the key that was asked for, if it signed this manifest."""
+    signatures: tuple[str, ...] = ()
+    """Ids of keys whose signatures the store names, where no key was given: not checked, so they prove nothing."""
 
     @property
     def ok(self) -> bool:
@@ -85,7 +87,8 @@ def verify(
 ) -> Verification:
     """Read every byte of a release again. Finds all problems, not just the first.
 
-    With ``public_key``, the signature of that key is asked for in ``store``, where the release is published.
+    With ``public_key``, the signature of that key is asked for in ``store``, where the release is published; without
+    one, which signatures there are.
     """
     signed_by, unsigned = None, None
     if public_key and store:
@@ -123,6 +126,7 @@ def verify(
         not_downloaded=len(release.manifest.files) - len(files),
         matches_cited=matches,
         signed_by=None if unsigned else signed_by,
+        signatures=find_signatures(store, release.version) if store and not public_key else (),
     )
 
 
