@@ -16,8 +16,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from benchmarks.scale_page import scale_lines
+from jobs.card.attacked import say_attacks, say_briefly, say_where
 from jobs.config import PREFIX, PositiveSpan, Settings, Size
-from jobs.release.attacked import say_attacks, say_briefly, say_where
 from schemas import errors
 from schemas.attacks import AttackReport
 from schemas.errors import PublisherError

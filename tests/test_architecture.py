@@ -26,7 +26,7 @@ DOORS = {
     "apscheduler": {"jobs/scheduler.py"},
     "cryptography": {"jobs/publish/sign.py", "datasets/client/src/opscommons/_signed.py"},
     "hmac": {"anonymize/pseudonyms.py"},
-    "yaml": {"schemas/registry.py", "jobs/config.py", "jobs/release/card.py", "jobs/release/citation.py"},
+    "yaml": {"schemas/registry.py", "jobs/config.py", "jobs/card/card.py", "jobs/card/citation.py"},
 }
 CALL_DOORS = {
     # the clock

@@ -7,8 +7,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobs.release.card import format_bytes, format_instant, format_number
-from jobs.release.snippets import fill_client_snippet
+from jobs.card.formats import format_bytes, format_instant, format_number
+from jobs.card.snippets import fill_client_snippet
 from schemas.manifest import Catalog
 
 ADDRESS: Final = "https://bucket.example/"

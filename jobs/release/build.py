@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from jobs.card.facts import ReleaseFacts
 from jobs.config import Settings
 from jobs.kept import read_expired, read_suppressions
 from jobs.registry import registry_of
 from jobs.release.content import Content, write_content
-from jobs.release.facts import ReleaseFacts
 from jobs.release.groups import choose_suppression
 from jobs.release.heads import CommitHead, read_heads
 from jobs.release.layout import VERSION

@@ -7,22 +7,22 @@ from datetime import UTC
 from functools import partial
 from pathlib import Path
 
+from jobs.card.attacked import read_attacks
+from jobs.card.card import render_card
+from jobs.card.citation import render_citation, render_license
+from jobs.card.facts import ReleaseFacts, TableFacts
+from jobs.card.privacy import render_privacy
 from jobs.config import Settings
 from jobs.kept import read_destructions, windows_given_up
 from jobs.registry import choose_tables
 from jobs.release.aggregate import SumRules, write_aggregates
-from jobs.release.attacked import read_attacks
-from jobs.release.card import render_card
-from jobs.release.citation import render_citation, render_license
 from jobs.release.coverage import cover_release, mark_suppressed
 from jobs.release.covered import CoverageFile
 from jobs.release.describe import build_facts, build_table_facts, render_quality
-from jobs.release.facts import ReleaseFacts, TableFacts
 from jobs.release.groups import Suppression
 from jobs.release.heads import CommitHead, read_records
 from jobs.release.kinds import KindTeller
 from jobs.release.layout import CARD, CITATION, COVERAGE, LICENSE, MANIFEST, PRIVACY, QUALITY, SUMS, schema_path
-from jobs.release.privacy import render_privacy
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
 from jobs.release.timeline import Timeline
 from jobs.store import Store

@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from jobs.release.facts import ALL_METRICS, Gap
+from jobs.card.facts import ALL_METRICS, Gap
 from schemas.arrow import COVERAGE_SCHEMA
 from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, MetricStatus
 from schemas.coverage import (

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from pathlib import Path
 
+from jobs.card.facts import Gap, HourFacts
 from jobs.parquet import GatheredTable
 from jobs.release.coverage import ReleaseCoverage
-from jobs.release.facts import Gap, HourFacts
 from schemas.arrow import COVERAGE_SCHEMA
 from schemas.windows import from_ms
 

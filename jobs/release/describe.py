@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
+from jobs.card.facts import MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.coverage import CoverageRow, ReleaseCoverage
 from jobs.release.covered import CoverageFile
-from jobs.release.facts import MetricFacts, ReleaseFacts, TableFacts
 from jobs.release.heads import CommitHead
 from jobs.release.native import NativeSums
 from jobs.release.tables import MetricSums, WrittenTable

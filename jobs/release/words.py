@@ -78,7 +78,7 @@ def read_label_values(settings: Settings, *, now: datetime) -> frozenset[str] | 
 
 def public_text(policy: Policy, tables: Iterable[TableSchema]) -> str:
     """Return all text that the program itself brings into a release; words of it are nobody's secret."""
-    own = (files("jobs.release"), files("jobs.release") / "templates", files("schemas"))
+    own = (files("jobs.release"), files("jobs.card"), files("jobs.card") / "templates", files("schemas"))
     texts = [
         each.read_text("utf-8")
         for folder in own

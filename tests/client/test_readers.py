@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.release.snippets import SNIPPETS
+from jobs.card.snippets import SNIPPETS
 from tests.client.builders import tables
 
 ROWS = 288

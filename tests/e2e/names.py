@@ -30,6 +30,7 @@ def public_text() -> str:
         "schemas/**/*.yaml",
         "jobs/**/*.j2",
         "jobs/release/*.py",
+        "jobs/card/*.py",
         "jobs/publish/*.py",
         "demo/*.yaml",
         "jobs/cli*.py",

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 import opscommons as oc
-from jobs.release.snippets import SNIPPETS
+from jobs.card.snippets import SNIPPETS
 from tests.e2e.world import World
 
 TYPES = {

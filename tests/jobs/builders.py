@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from jobs.release.facts import Gap, HourFacts, MetricFacts, ReleaseFacts, TableFacts
+from jobs.card.facts import Gap, HourFacts, MetricFacts, ReleaseFacts, TableFacts
 from schemas.manifest import Catalog, CatalogEntry, ReleaseInfo
 from schemas.policy import Policy
 from schemas.table import TableSchema

@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from jobs.release.card import MOST_GAP_LINES, format_share, merge_gaps, render_card
-from jobs.release.citation import cite_as_bibtex, render_citation, render_license
-from jobs.release.facts import ReleaseFacts
+from jobs.card.card import MOST_GAP_LINES, render_card
+from jobs.card.citation import cite_as_bibtex, render_citation, render_license
+from jobs.card.facts import ReleaseFacts
+from jobs.card.formats import format_share
+from jobs.card.gaps import merge_gaps
+from jobs.card.snippets import SNIPPETS, fill_client_snippet
 from jobs.release.layout import data_path
-from jobs.release.snippets import SNIPPETS, fill_client_snippet
 from tests.jobs.builders import (
     DAY,
     HOUR,

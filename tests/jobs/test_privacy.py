@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.release.attacked import read_attacks, say_attacks, say_links
-from jobs.release.card import render_card
-from jobs.release.privacy import list_residuals, render_privacy
+from jobs.card.attacked import read_attacks, say_attacks, say_links
+from jobs.card.card import render_card
+from jobs.card.privacy import list_residuals, render_privacy
 from schemas.attacks import AttackReport
 from schemas.digest import readable_json
 from schemas.errors import UsageError

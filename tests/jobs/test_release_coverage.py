@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from jobs.release.card import merge_gaps, render_card
+from jobs.card.card import render_card
+from jobs.card.facts import Gap, HourFacts
+from jobs.card.gaps import merge_gaps
+from jobs.card.picture import draw_coverage
 from jobs.release.coverage import CoverageRow, ReleaseCoverage, cover_release
-from jobs.release.facts import Gap, HourFacts
-from jobs.release.picture import draw_coverage
 from schemas.arrow import COVERAGE_SCHEMA
 from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, ReadInfo, Span
 from schemas.coverage import REASONS

@@ -3,11 +3,9 @@
 It knows facts, never the configuration: no address of a server and no name of a source can get in.
 """
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +13,14 @@ from typing import Any, Final
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from jobs.release.attacked import say_attacks, say_where
-from jobs.release.citation import cite_as_bibtex, cite_as_text, find_license
-from jobs.release.facts import ALL_METRICS, Gap, MetricFacts, ReleaseFacts, TableFacts
-from jobs.release.picture import draw_coverage
-from jobs.release.privacy import LINKABLE, REQUEST, list_residuals
-from jobs.release.snippets import SNIPPETS, fill_client_snippet
+from jobs.card.attacked import say_attacks, say_where
+from jobs.card.citation import cite_as_bibtex, cite_as_text, find_license
+from jobs.card.facts import MetricFacts, ReleaseFacts, TableFacts
+from jobs.card.formats import escape_markdown, format_bytes, format_instant, format_number, format_share, format_value
+from jobs.card.gaps import merge_gaps
+from jobs.card.picture import draw_coverage
+from jobs.card.privacy import LINKABLE, REQUEST, list_residuals
+from jobs.card.snippets import SNIPPETS, fill_client_snippet
 from schemas.aggregate import AGGREGATE, NAMESPACE, aggregate_labels, sums_increases
 from schemas.coverage import REASONS, SUPPRESSED
 from schemas.native import native_name
@@ -29,9 +29,6 @@ from schemas.table import LabelColumn, TableSchema
 from schemas.windows import format_duration
 
 MOST_GAP_LINES: Final = 20
-MOST_NAMES: Final = 3
-UNKNOWN: Final = "unknown"
-"""An answer that the data do not give is said to be missing; it never just vanishes."""
 
 _SIZE_CATEGORIES: Final = (
     (10**3, "n<1K"),
@@ -133,56 +130,6 @@ def build_front_matter(facts: ReleaseFacts) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class GapLine:
-    """One span without data, and everything that it concerns."""
-
-    start: datetime
-    end: datetime
-    what: str
-    reason: str
-
-
-def merge_gaps(facts: ReleaseFacts) -> list[GapLine]:
-    """Join spans that touch, then metrics that lack the same span for the same reason. The longest first."""
-    together: dict[tuple[datetime, datetime, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for gap in _join_touching(facts.gaps):
-        together[gap.start, gap.end, gap.reason][gap.table].add(gap.metric)
-    whole = {table.schema.table: {each.metric for each in table.metrics} for table in facts.tables}
-    lines = [
-        GapLine(start, end, _name_concerned(concerned, whole), reason)
-        for (start, end, reason), concerned in together.items()
-    ]
-    return sorted(lines, key=lambda line: (line.start - line.end, line.start, line.what, line.reason))
-
-
-def _join_touching(gaps: Iterable[Gap]) -> list[Gap]:
-    joined: list[Gap] = []
-    for gap in sorted(gaps, key=lambda gap: (gap.table, gap.metric, gap.reason, gap.start)):
-        last = joined[-1] if joined else None
-        same = last and (last.table, last.metric, last.reason) == (gap.table, gap.metric, gap.reason)
-        if last and same and gap.start <= last.end:
-            joined[-1] = Gap(gap.table, gap.metric, last.start, max(last.end, gap.end), gap.reason)
-        else:
-            joined.append(gap)
-    return joined
-
-
-def _name_concerned(concerned: Mapping[str, set[str]], whole: Mapping[str, set[str]]) -> str:
-    concerned = {t: whole.get(t, names) if ALL_METRICS in names else names for t, names in concerned.items()}
-    if len(whole) > 1 and all(concerned.get(table, set()) >= metrics for table, metrics in whole.items()):
-        return "every table"
-    parts = []
-    for table, metrics in sorted(concerned.items()):
-        if metrics >= whole.get(table, {ALL_METRICS}):
-            parts.append(f"all of `{table}`")
-        else:
-            names = [f"`{name}`" for name in sorted(metrics)]
-            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            parts.append(f"`{table}`: {', '.join(names[:MOST_NAMES])}{more}")
-    return "; ".join(parts)
-
-
 def _incomplete_metrics(facts: ReleaseFacts) -> list[tuple[str, MetricFacts]]:
     """Return the metrics that lack samples or say why they are empty, the worst covered first."""
     found = [
@@ -238,71 +185,6 @@ def _used_domains(facts: ReleaseFacts) -> list[tuple[str, Domain, list[str]]]:
                 if unmatched := facts.policy.domains[column.identity].unmatched:
                     columns[unmatched].add(column.name)
     return [(name, facts.policy.domains[name], sorted(columns[name])) for name in sorted(columns)]
-
-
-def format_number(count: float) -> str:
-    """Return a number with its thousands marked.
-
-    >>> format_number(1234567)
-    '1,234,567'
-    """
-    return f"{count:,}"
-
-
-def format_bytes(size: int) -> str:
-    """Return a size in binary units.
-
-    >>> format_bytes(12_900_000), format_bytes(512)
-    ('12.3 MiB', '512 bytes')
-    """
-    amount, unit = float(size), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1023.95:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:,.0f} {unit}" if unit == "bytes" else f"{amount:,.1f} {unit}"
-
-
-def format_value(value: float | None) -> str:
-    """Return a sample's value in at most six digits, or whole.
-
-    >>> format_value(1234567.0), format_value(0.123456789), format_value(1.5e18), format_value(None)
-    ('1,234,567', '0.123457', '1.5e+18', 'none')
-    """
-    if value is None:
-        return "none"
-    return f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.6g}"
-
-
-def format_share(share: float | None) -> str:
-    """Return a share in percent, rounded down: what is not complete never reads as 100 %.
-
-    >>> format_share(1.0), format_share(0.999999), format_share(None)
-    ('100 %', '99.99 %', 'unknown')
-    """
-    if share is None:
-        return UNKNOWN
-    return "100 %" if share >= 1 else f"{math.floor(share * 10_000) / 100:.2f} %"
-
-
-def format_instant(instant: datetime) -> str:
-    """Return an instant to the minute or, if it needs them, seconds.
-
-    >>> format_instant(datetime(2026, 1, 1, 6, 0, tzinfo=UTC))
-    '2026-01-01 06:00 UTC'
-    """
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%d %H:%M:%S} UTC" if utc.second or utc.microsecond else f"{utc:%Y-%m-%d %H:%M} UTC"
-
-
-def escape_markdown(text: object) -> str:
-    """Return foreign text as one line that is neither HTML nor the end of a table cell.
-
-    >>> escape_markdown("5 < 6 | a\\nb")
-    '5 &lt; 6 \\\\| a b'
-    """
-    line = " ".join(str(text).split())
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 @cache

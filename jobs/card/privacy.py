@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from anonymize.pseudonyms import TOKEN_CHARACTERS
-from jobs.release.attacked import say_links
-from jobs.release.facts import ReleaseFacts, TableFacts
+from jobs.card.attacked import say_links
+from jobs.card.facts import ReleaseFacts, TableFacts
 from schemas.aggregate import AGGREGATE, KIND, KIND_VOCABULARIES, NAMESPACE, Tier, aggregate_labels
 from schemas.privacy import (
     Dropped,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC
 from typing import Final
 
-from jobs.release.facts import HourFacts
+from jobs.card.facts import HourFacts
 
 MOST_DAYS: Final = 62
 """Longer releases get a character for each day instead of each hour."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from jobs.release.facts import ReleaseFacts
+from jobs.card.facts import ReleaseFacts
 
 CFF_VERSION: Final = "1.2.0"
 _BIBTEX_SPECIAL: Final = {

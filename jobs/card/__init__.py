@@ -1,0 +1,1 @@
+"""What a release says about itself: pure functions of its facts, and the templates that they fill."""
