@@ -58,7 +58,8 @@ class Search(_Part):
     """What was searched before anything could become public."""
 
     raw_values_searched: Count
-    """Raw values searched for in staged files, read back from disk, summed over files; a hit stops the commit."""
+    """Raw values searched for in every staged file of a table and window, read back from disk, summed over tables and
+    windows; a hit stops the commit."""
 
 
 class Linkable(_Part):

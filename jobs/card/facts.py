@@ -121,7 +121,7 @@ class ReleaseFacts:
     suppressed: tuple[tuple[str, str], ...]
     """Pairs of table and column in which words that fewer share are hidden."""
     raw_values_searched: int
-    """Raw values searched for in the staged files, summed over files."""
+    """Raw values searched for in every staged file of a commit, summed over commits."""
     key_destroyed: bool = False
     """Whether the key was gone when the release was built."""
     attacks: AttackReport | None = None

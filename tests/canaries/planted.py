@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote
 
+from schemas.derived import is_derived
 from schemas.registry import latest_tables
+from schemas.table import Metric, TableSchema
+from tests.collector.histogram_chunks import Histogram
+from tests.collector.histogram_wire import Mixed
 from tests.prometheus.wire import Labels, Samples
 
 Channel = Literal["label", "undeclared label", "undeclared name", "source", "scrape", "secret", "exception"]
@@ -89,6 +93,10 @@ class Planted:
     series: Sequence[tuple[Labels, Samples]]
     match: Mapping[str, str]
     """What ``source.match`` selects."""
+    native: Sequence[tuple[Labels, Mixed]]
+    """Series of native histograms, some with floats before them, of a tenant of their own."""
+    native_match: Mapping[str, str]
+    """What ``source.match`` selects of those: where the query API serves, one of them is enough to fail a table."""
     external_labels: Mapping[str, str]
     bearer: str
     header: str
@@ -107,10 +115,9 @@ def plant_canaries(times: Sequence[int], *, tables: Sequence[str] = ()) -> Plant
     }
     series: dict[tuple[tuple[str, str], ...], Samples] = {}
     starts = {each.name for table in latest_tables().values() for each in table.metrics if each.value == "age"}
-    for number, (metric, labels) in enumerate(_declared(aviary, tables)):
-        named = {"__name__": metric, **shared, **labels}
-        named |= {_name(aviary): aviary.add("undeclared label", f"a label of {metric}")}
-        begun = times[0] / 1000 - 60 * number if metric in starts else number  # an age of decades is a finding
+    for number, (table, metric) in enumerate(_declared(tables)):
+        named = _labels(aviary, table, metric, shared)
+        begun = times[0] / 1000 - 60 * number if metric.name in starts else number  # an age of decades is a finding
         series[tuple(sorted(named.items()))] = [(at, _bits(begun + place)) for place, at in enumerate(times)]
     frame = {
         "__name__": "kube_node_info",
@@ -118,14 +125,19 @@ def plant_canaries(times: Sequence[int], *, tables: Sequence[str] = ()) -> Plant
         "node": aviary.add("label", "node of the identity frame", "{}.team.example"),
         "internal_ip": aviary.add("label", "internal_ip of the identity frame", "{}.internal.example"),
     }
-    for named in ({"__name__": "up", **shared}, frame, {"__name__": _name(aviary), **shared}):
+    up = {"__name__": "up", **shared}
+    for named in (up, frame, {"__name__": _name(aviary), **shared}):
         series[tuple(sorted(named.items()))] = [(at, _bits(1.0)) for at in times]
     for ended, samples in _ended(aviary, shared, times):
         series[tuple(sorted(ended.items()))] = samples
+    native_match = {"tenant": aviary.add("source", "source.match of native histograms", "{}/payroll")}
+    known = [({**labels, **native_match}, [(at, _bits(1.0)) for at in times]) for labels in (up, frame)]
     return Planted(
         aviary,
         [(dict(labels), samples) for labels, samples in series.items()],
         match,
+        [*known, *_native(aviary, {**shared, **native_match}, times)],
+        native_match,
         {"site": aviary.add("source", "an external label"), "prometheus_replica": aviary.add("source", "a replica")},
         aviary.add("secret", "the bearer token", "{}.token"),
         aviary.add("secret", "a header", "{}"),
@@ -133,23 +145,47 @@ def plant_canaries(times: Sequence[int], *, tables: Sequence[str] = ()) -> Plant
     )
 
 
-def _declared(aviary: Aviary, tables: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each declared metric with a canary for each label that it may leave by, whatever becomes of it."""
+def _declared(tables: Sequence[str]) -> Iterator[tuple[TableSchema, Metric]]:
+    """Yield each declared metric once, whatever becomes of it."""
     done: set[str] = set()
     for name, table in latest_tables().items():
-        columns = {column.name: column.source_labels for column in table.labels}
         for metric in table.metrics:
-            if metric.name in done or (tables and name not in tables):
-                continue
-            done.add(metric.name)
-            forms = dict(_forms_of(metric.match))
-            yield (
-                metric.name,
-                {
-                    label: aviary.add("label", f"{label} of {metric.name}", forms.get(label))
-                    for label in {*forms, *(each for column in metric.labels for each in columns[column])}
-                },
-            )
+            if metric.name not in done and (not tables or name in tables):
+                done.add(metric.name)
+                yield table, metric
+
+
+def _covering() -> Iterator[tuple[TableSchema, Metric]]:
+    """Yield of each table the metrics that bring all its label columns, those first whose values are published.
+
+    Not ``up``, by which targets are found: a histogram under that name fails every table.
+    """
+    for table in latest_tables().values():
+        missing = set(table.label_names)
+        for metric in sorted(table.metrics, key=lambda each: each.value != "exact"):
+            if missing.intersection(metric.labels) and metric.name != "up" and not is_derived(metric.name):
+                missing -= set(metric.labels)
+                yield table, metric
+
+
+def _labels(aviary: Aviary, table: TableSchema, metric: Metric, shared: Labels) -> dict[str, str]:
+    """Return a series with a canary for each label that the metric may leave by, and one for a label that nobody
+    declared, its name included.
+    """
+    forms = dict(_forms_of(metric.match))
+    columns = {column.name: column.source_labels for column in table.labels}
+    names = {*forms, *(each for column in metric.labels for each in columns[column])}
+    own = {label: aviary.add("label", f"{label} of {metric.name}", forms.get(label)) for label in sorted(names)}
+    undeclared = {_name(aviary): aviary.add("undeclared label", f"a label of {metric.name}")}
+    return {"__name__": metric.name, **shared, **own, **undeclared}
+
+
+def _native(aviary: Aviary, shared: Labels, times: Sequence[int]) -> Iterator[tuple[Labels, Mixed]]:
+    """Yield series of native histograms. Every third was one of floats first, so that it is read in both forms."""
+    for number, (table, metric) in enumerate(_covering()):
+        grown = [(at, Histogram({1: place + 1, number % 9 + 2: 3})) for place, at in enumerate(times)]
+        floats = [(at, _bits(1.0)) for at in times[: len(times) // 2]] if number % 3 == 2 else []
+        yield _labels(aviary, table, metric, shared), [*floats, *grown[len(floats) :]]
 
 
 def _ended(aviary: Aviary, shared: Labels, times: Sequence[int]) -> Iterator[tuple[Labels, Samples]]:

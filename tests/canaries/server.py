@@ -17,6 +17,7 @@ from demo.packages import find_programs
 from demo.servers import Server, start_prometheus
 from tests.canaries.planted import Planted, plant_canaries
 from tests.canaries.scan import Scanner
+from tests.collector.histogram_wire import write_mixed
 from tests.collector.misbehaving import Answer, serve
 from tests.jobs.bench import Bench
 from tests.prometheus.server import RealPrometheus
@@ -78,7 +79,9 @@ def start_canary_source(folder: Path) -> Iterator[CanarySource]:
                 {"job_name": "canaries", "static_configs": [{"targets": [target.url.removeprefix("http://")]}]}
             ],
         }
-        flags = ["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"]
+        flags = ["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage,native-histograms"]
         with start_prometheus(programs, folder, config=yaml.safe_dump(config), flags=flags) as server:
-            RealPrometheus(server, programs).write(planted.series)
+            prometheus = RealPrometheus(server, programs)
+            prometheus.write(planted.series)
+            write_mixed(prometheus, planted.native)
             yield CanarySource(server, planted, datetime.fromtimestamp(end_s, UTC))

@@ -67,6 +67,16 @@ BY_HTTP = {
     "http join": "collector.http_read:_MetricReader._make_block",
     "http up": "collector.coverage:_parse_pairs",
 }
+OF_HISTOGRAMS = {
+    "native gather": "collector.remote_read:NativeGatherer.add",
+    "native labels": "collector.native:NativeBlock.floats",
+    "native floats": "collector.native:decode_floats",
+    "native decode": "collector.native:decode_histograms",
+    "native survey": "collector.histograms:survey_pieces",
+    "native rows": "jobs.snapshot.series:publishable",
+    "native groups": "jobs.snapshot.series:build_group",
+    "native schema": "jobs.snapshot.series:staged_native_schema",
+}
 OTHERS = {
     "plan": (("plan",), "jobs.estimate:open_source"),
     "plan count": (("plan",), "collector.counts:SeriesCounter.count_by"),
@@ -118,11 +128,14 @@ class Place:
         most_series: int = 50_000,
         url: str | None = None,
         tables: Sequence[str] | str = TABLES,
+        native: bool = False,
     ) -> None:
-        """Write the configuration, with every folder below the place."""
+        """Write the configuration, with every folder below the place; of ``native`` histograms or of all else."""
         (self.root / "inputs").mkdir()
         bench = self.source.configure(self.root / "inputs", tables=tables if isinstance(tables, str) else list(tables))
         bench.set("source", read=read, url=url or self.source.server.url, retries=0)
+        if native:
+            bench.set("source", match=dict(self.source.planted.native_match))
         bench.set("limits", max_series_per_read=most_series)
         bench.config |= {name: f"file:{self.root}/run/{name}" for name in ("staging", "public")}
         bench.config["work_dir"] = f"{self.root}/run/work"
@@ -192,6 +205,15 @@ def test_a_snapshot_by_the_query_api_that_breaks_tells_no_value(place: Place, st
     place.configure(read=HTTP)
 
     code = place.run("snapshot", *place.source.span, stage=BY_HTTP[stage], error=error_for(BY_HTTP, stage))
+
+    assert_silent(place, code, stage)
+
+
+@pytest.mark.parametrize("stage", pick(OF_HISTOGRAMS, ("native decode",)))
+def test_a_snapshot_of_native_histograms_that_breaks_tells_no_value(place: Place, stage: str) -> None:
+    place.configure(native=True)
+
+    code = place.run("snapshot", *place.source.span, stage=OF_HISTOGRAMS[stage], error=error_for(OF_HISTOGRAMS, stage))
 
     assert_silent(place, code, stage)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from jobs.snapshot.series import NO_TREATMENT
 from schemas.derived import is_derived
 from schemas.registry import latest_tables
+from schemas.table import Metric
 from tests.canaries.test_breaking import HTTP, VERSION, Place, breaker, place
 from tests.store.places import FULL
 
@@ -28,6 +30,16 @@ PUBLISHING = (
 
 def commits(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in folder.glob("staging/commits/**/*.json")]
+
+
+def declared(tables: Sequence[str] | str) -> dict[str, Metric]:
+    """Return the metrics of some tables, or of all, that come from a source."""
+    return {
+        metric.name: metric
+        for name, table in latest_tables().items()
+        for metric in table.metrics
+        if not is_derived(metric.name) and (tables == "all" or name in tables)
+    }
 
 
 @pytest.mark.parametrize(
@@ -55,13 +67,45 @@ def test_no_canary_is_in_anything_that_a_successful_run_writes_or_says(
     written = run.glob(f"public/releases/{VERSION}/data/**/*.parquet" if len(others) > 2 else "staging/data/**/*")
     assert len(list(written)) > 20
     read_metrics = {each["metric"] for record in commits(run) for each in record["coverage"] if each["series"]}
-    declared = {
-        metric.name
-        for name, table in latest_tables().items()
-        for metric in table.metrics
-        if not is_derived(metric.name) and (tables == "all" or name in tables)
+    assert declared(tables).keys() - read_metrics == set(), "its canaries were not even read"
+
+
+@pytest.mark.parametrize("tables", ["all" if FULL else ["container", "gpu"]])
+def test_no_canary_is_in_native_histograms_nor_in_what_is_said_of_them(
+    place: Place, tables: Sequence[str] | str
+) -> None:
+    """From source to public store: those that are published, and those that are dropped, with the reason alone."""
+    place.configure("remote-read", tables=tables, native=True)
+    run = place.root / "run"
+    told = ""
+    for command in (("snapshot", *place.source.span), *(PUBLISHING if FULL else (PUBLISHING[0], PUBLISHING[2]))):
+        argument = [str(run / part) if part.startswith("work/") else part for part in command]
+        assert place.run(*argument) == 0, place.told
+        told += place.told
+
+    assert not place.source.scanner.find(told.encode())
+    assert place.leaks() == {}
+    assert list(run.glob(f"public/releases/{VERSION}/data/container_nh/metric=*/**/*.parquet"))
+    read = {each["metric"]: each for record in commits(run) for each in record["coverage"]}
+    planted = {
+        labels["__name__"] for labels, samples in place.source.planted.native if not isinstance(samples[-1][1], int)
     }
-    assert declared - read_metrics == set(), "its canaries were not even read"
+    treatments = {name: metric.value for name, metric in declared(tables).items() if name in planted}
+    assert {"exact", "blank_to_null"} <= set(treatments.values())
+    for name, treatment in treatments.items():
+        published, dropped = read[name]["native_rows"] > 0, read[name]["skipped"]
+        assert (published, dropped) == ((True, {}) if treatment == "exact" else (False, {NO_TREATMENT: 1})), name
+
+
+def test_native_histograms_that_the_query_api_shows_are_refused_without_a_word_of_them(place: Place) -> None:
+    """It can be asked for floats alone, so the table fails, and the server's answer is not repeated."""
+    place.configure(HTTP, tables=["container"], native=True)
+
+    code = place.run("snapshot", *place.source.span, log="json")
+
+    assert (code, "native histograms" in place.told) == (3, True)
+    assert place.leaks() == {}
+    assert not list((place.root / "run").glob("staging/data/**/*.parquet"))
 
 
 def test_every_canary_was_there_to_be_found(place: Place) -> None:

@@ -98,7 +98,7 @@ def test_numbers_are_written_for_people() -> None:
     assert "| data files | 16.3 MiB, 1.98 bytes/sample |" in card
     assert "| step | 30s |" in card
     assert "0.25 … 1,234,567" in card
-    assert "48,211 searches" in card
+    assert "48,211 over all\ntables and windows" in card
 
 
 def test_simulated_data_say_so_in_bold_and_real_data_in_a_line() -> None:

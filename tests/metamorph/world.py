@@ -11,6 +11,8 @@ from schemas.derived import is_derived
 from schemas.policy import Policy
 from schemas.registry import latest_tables, read_policy
 from schemas.table import LabelColumn, Metric, TableSchema
+from tests.collector.histogram_chunks import Histogram
+from tests.collector.histogram_wire import Mixed
 from tests.metamorph.naming import Naming
 from tests.prometheus.wire import Labels, Samples
 
@@ -19,6 +21,8 @@ CROWDED: Final = ("kube_resourcequota", "kubelet_volume_stats_used_bytes", "kube
 CROWD: Final = 45
 STALE: Final = 0x7FF0000000000002
 NODES: Final = 8
+READ_FIRST: Final = frozenset({"up", "kube_pod_info", "kube_pod_owner", "kube_pod_labels"})
+"""By these targets and workloads are found; a histogram among them fails what needs them."""
 STARTS: Final = frozenset(
     metric.name for table in latest_tables().values() for metric in table.metrics if metric.value == "age"
 )
@@ -106,6 +110,23 @@ class World:
                         labels = self._labels(policy, table, metric, number)
                         yield self._series(metric.name, labels, number)
 
+    def native_series(self) -> Iterator[tuple[tuple[Labels, Labels], Mixed]]:
+        """Yield the same of native histograms, of each table a metric that has them published and one that has not.
+
+        They have no ``cluster``: where the query API serves, one of them is enough to fail a table.
+        """
+        policy = read_policy("default")
+        for table in latest_tables().values():
+            for metric in _may_be_native(table):
+                for number in range(SERIES):
+                    labels = self._labels(policy, table, metric, number)
+                    labels["case"] = text(f"histograms of {metric.name}", number)
+                    names, samples = self._series(metric.name, labels, number)
+                    half = len(samples) // 2 if number % 3 == 0 else 0  # those were floats first
+                    changed = [(at, _histogram(bits)) for at, bits in samples[half:]]
+                    one, two = ({name: each[name] for name in each if name != "cluster"} for each in names)
+                    yield (one, two), [*samples[:half], *changed]
+
     def _labels(self, policy: Policy, table: TableSchema, metric: Metric, number: int) -> dict[str, Text]:
         labels: dict[str, Text] = {
             "job": text("scrape_job", 0),
@@ -151,13 +172,14 @@ class World:
         rendered = [
             {
                 "__name__": metric,
+                "tenant": naming.text("tenant", 0),
                 "cluster": naming.text("cluster", 0),
                 undeclared: naming.text("of an undeclared label", number % 3),
                 **{label: value(naming) for label, value in labels.items()},
             }
             for naming, undeclared in zip((self.one, self.two), names, strict=True)
         ]
-        for kind, which in (("cluster", 0), ("of an undeclared label", number % 3)):
+        for kind, which in (("tenant", 0), ("cluster", 0), ("of an undeclared label", number % 3)):
             self._learn(self.two.text(kind, which), self.one.text(kind, which))
         return (rendered[0], rendered[1]), self._samples(metric, number, whole=whole)
 
@@ -187,6 +209,22 @@ class World:
     def _learn(self, two: str, one: str) -> None:
         known = self.back.setdefault(two, one)
         assert known == one, "two things have one name"
+
+
+def _may_be_native(table: TableSchema) -> Iterator[Metric]:
+    """Yield a metric whose values are published as they are, and one whose values are treated; no one that rules who
+    is who.
+    """
+    metrics = [each for each in table.metrics if not is_derived(each.name) and each.name not in READ_FIRST]
+    for exact in (True, False):
+        yield from [each for each in metrics if (each.value == "exact") is exact][:1]
+
+
+def _histogram(bits: int) -> Histogram:
+    """Return a histogram that tells one value from another, or the end of a series."""
+    if bits == STALE:
+        return Histogram(sum_bits=STALE)
+    return Histogram({2: 1, bits % 7 + 3: 2}, zero_count=1, sum_bits=bits)
 
 
 def _bracket(address: str) -> str:
