@@ -8,7 +8,6 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,11 +23,11 @@ from jobs.publish.catalog import CATALOG, INDEX, retraction_key
 from jobs.release.build import Progress
 from jobs.release.layout import MANIFEST, SUMS, VERSION, release_prefix
 from jobs.store import INCOMING, Remains, WholeStore, open_store
+from jobs.store.ahead import read_objects
 from schemas.commit import CommitRecord
 from schemas.errors import StoreError, UsageError
 from schemas.windows import format_duration
 
-PARALLEL: Final = 8
 _STAGING: Final = (
     "commits/",
     "data/",
@@ -198,15 +197,13 @@ def _staging_orphans(sweep: _Sweep) -> Iterator[_Found]:
             yield _Found(items, "a probe of the doctor")
         elif match := _DATA.fullmatch(key):
             staged[match["place"]].append(items)
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        names = pool.map(partial(_named, sweep.store), staged)
-        for (place, files), named in zip(staged.items(), names, strict=True):
-            for items in files:
-                key = items[0].key
-                if key not in named:
-                    yield _Found(
-                        items, "a staged file that no commit names", partial(_unnamed, sweep.store, place, key)
-                    )
+    commits = read_objects(sweep.store, map(_commit_key, staged))
+    for (place, files), (_, content) in zip(staged.items(), commits, strict=True):
+        named = _named(sweep.store, place, content)
+        for items in files:
+            key = items[0].key
+            if key not in named:
+                yield _Found(items, "a staged file that no commit names", partial(_unnamed, sweep.store, place, key))
 
 
 def _public_orphans(sweep: _Sweep) -> Iterator[_Found]:
@@ -245,22 +242,25 @@ def _ours(sweep: _Sweep, prefixes: Sequence[str], *, young: bool = False) -> Ite
                 yield key, items
 
 
-def _named(store: WholeStore, place: str) -> frozenset[str]:
+def _commit_key(place: str) -> str:
+    return f"commits/{place}.json"
+
+
+def _named(store: WholeStore, place: str, content: bytes | None) -> frozenset[str]:
     """Return the files that the commit of a place (source, table, version, window) names, none without a commit."""
-    content = store.get(f"commits/{place}.json")
     if content is None:
         return frozenset()
     try:
         return frozenset(file.path for file in CommitRecord.model_validate_json(content).files)
     except ValidationError as error:
         raise StoreError(
-            f"commits/{place}.json in {store.url} cannot be read ({error.error_count()} problems), so what it names is "
+            f"{_commit_key(place)} in {store.url} cannot be read ({error.error_count()} problems), so what it names is "
             "not known and nothing was removed; is this program older than the commit?"
         ) from None
 
 
 def _unnamed(store: WholeStore, place: str, key: str) -> bool:
-    return key not in _named(store, place)
+    return key not in _named(store, place, store.get(_commit_key(place)))
 
 
 def _is_retracted(store: WholeStore, version: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from jobs.snapshot.commits import read_outline, read_record
+from jobs.snapshot import commits
 from jobs.store import Store
 from schemas.commit import CommitOutline, CommitRecord, RawScan, ReadInfo
 from schemas.manifest import Provenance
@@ -80,10 +80,10 @@ class HeadMaker:
 def read_heads(store: Store, source: str) -> Iterator[CommitHead]:
     """Yield the heads of all commits of a source, by table and time."""
     maker = HeadMaker()
-    for key in store.list(f"commits/{source}/"):
-        yield maker.make(key, read_outline(store, key))
+    for key, outline in commits.read_outlines(store, store.list(f"commits/{source}/")):
+        yield maker.make(key, outline)
 
 
 def read_records(store: Store, heads: Sequence[CommitHead]) -> Iterator[CommitRecord]:
     """Yield the whole records of some heads, in their order."""
-    return (read_record(store, head.key) for head in heads)
+    return commits.read_records(store, (head.key for head in heads))

@@ -1,6 +1,6 @@
 """The staging store: what its keys are called, and the one write that makes a window exist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from jobs.config import Collection
 from jobs.store import Store, refuse_unguarded
+from jobs.store.ahead import read_objects
 from schemas.commit import CommitOutline, CommitRecord, StoreDescription
 from schemas.digest import readable_json
 from schemas.errors import CommitConflict, StoreError, UsageError
@@ -80,8 +81,7 @@ def committed_windows(store: Store, source: str, table: TableSchema, width_ms: i
 
 def read_commits(store: Store, source: str, span: Window | None = None) -> Iterator[CommitRecord]:
     """Yield the commits of a source whose windows lie in ``span``, by table and time."""
-    for key in store.list(f"commits/{source}/"):
-        record = read_record(store, key)
+    for record in read_records(store, store.list(f"commits/{source}/")):
         if span is None or (span.start <= record.window.start and record.window.end <= span.end):
             yield record
 
@@ -119,7 +119,7 @@ def commit(store: Store, record: CommitRecord) -> None:
     key = commit_key(record)
     if store.put_new(key, readable_json(record)):
         return
-    if read_record(store, key).run != record.run:
+    if _parse(store, key, store.get(key), CommitRecord).run != record.run:
         raise CommitConflict(f"table {record.table}, window {window}: another run committed it first; nothing is lost")
 
 
@@ -131,17 +131,21 @@ def _window(store: Store, key: str, width_ms: int) -> Window:
     return Window(start, from_ms(to_ms(start) + width_ms))
 
 
-def read_record(store: Store, key: str) -> CommitRecord:
-    """Return the commit with this key; raise ``StoreError`` when it is not there or not a commit."""
-    return _parse(store, key, _read(store, key), CommitRecord)
+def read_records(store: Store, keys: Iterable[str]) -> Iterator[CommitRecord]:
+    """Yield the commits with these keys, in their order; raise ``StoreError`` for one that is not there, or none."""
+    for key, content in read_objects(store, keys):
+        yield _parse(store, key, content, CommitRecord)
 
 
-def read_outline(store: Store, key: str) -> CommitOutline:
-    """Return the same without its coverage, in a fraction of the time."""
-    return _parse(store, key, _read(store, key), CommitOutline)
+def read_outlines(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, CommitOutline]]:
+    """Yield the same with their keys, without their coverage, in a fraction of the time."""
+    for key, content in read_objects(store, keys):
+        yield key, _parse(store, key, content, CommitOutline)
 
 
-def _parse(store: Store, key: str, content: bytes, kind: type[_Record]) -> _Record:
+def _parse(store: Store, key: str, content: bytes | None, kind: type[_Record]) -> _Record:
+    if content is None:
+        raise _gone(store, key)
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -151,8 +155,12 @@ def _parse(store: Store, key: str, content: bytes, kind: type[_Record]) -> _Reco
 def _read(store: Store, key: str) -> bytes:
     content = store.get(key)
     if content is None:
-        raise StoreError(f"{key} was just in {store.url} and is gone")
+        raise _gone(store, key)
     return content
+
+
+def _gone(store: Store, key: str) -> StoreError:
+    return StoreError(f"{key} was just in {store.url} and is gone")
 
 
 def _span(milliseconds: int) -> str:

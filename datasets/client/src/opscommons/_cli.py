@@ -233,7 +233,7 @@ def _store(args: argparse.Namespace) -> str:
 
 
 def _is_folder(release: str | None) -> bool:
-    return release is not None and (Path(release).is_dir() or "/" in release)
+    return bool(release and (Path(release).is_dir() or "/" in release))
 
 
 def _release_or_folder(args: argparse.Namespace) -> Release:
