@@ -311,6 +311,37 @@ def test_a_server_that_does_not_answer_proves_nothing(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cuts", "doubts"), [(1, []), (9, ["nobody can read catalog.json at URL without credentials"])]
+)
+def test_a_catalog_that_is_cut_on_its_way_ends_no_retraction(tmp_path: Path, cuts: int, doubts: list[str]) -> None:
+    """The look from outside comes last, and a line may be bad: one answer is asked for again, more are a doubt."""
+    asked: list[int] = []
+
+    class Cutting(Web):
+        def do_GET(self) -> None:
+            if not self.path.endswith(CATALOG):
+                super().do_GET()
+                return
+            asked.append(len(asked))
+            content = (tmp_path / "public" / CATALOG).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2] if len(asked) <= cuts else content)
+            self.close_connection = True
+
+    with web_server(tmp_path / "public", kind=Cutting) as url:
+        settings = publish_two(publisher_settings(tmp_path, publish={"url": url}))
+
+        result = withdraw(settings)
+
+    assert_withdrawn(settings)
+    assert len(asked) == 2
+    assert (result.asked, result.problems) == (FILES, [])
+    assert [text.replace(url, "URL").partition(":")[0] for text in result.unchecked] == doubts
+
+
 def test_credentials_of_the_home_folder_do_not_open_doors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the operator may read is no sign of what anybody may."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
