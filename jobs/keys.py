@@ -15,6 +15,7 @@ from anonymize.keys import KeyRing, add_key, destroy_key, read_ring
 from jobs.config import Settings
 from jobs.kept import read_destructions, record_destruction
 from jobs.publish.catalog import read_manifests
+from jobs.publish.outgoing import guard_public
 from jobs.registry import registry_of
 from jobs.release.spans import read_spans
 from jobs.store import Store, open_store
@@ -197,26 +198,25 @@ def destroy(settings: Settings, key_id: str, *, now: datetime, record_gaps: bool
         destroy_key(settings.privacy.key_file, key_id, now=now)
     try:
         record_destruction(staging, record)
-        attest_destruction(settings, record, releases)
+        public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
+        attest_destruction(guard_public(public, settings), record, releases)
     except StoreError as error:
         raise StoreError(f"{key_id} is destroyed, but not recorded everywhere; repeat this: {error}") from None
     return Destruction(record, done=True, releases=releases)
 
 
-def attest_destruction(settings: Settings, record: KeyDestruction, releases: Iterable[str]) -> None:
+def attest_destruction(public: Store, record: KeyDestruction, releases: Iterable[str]) -> None:
     """Say beside published releases that nobody can test guesses against their tokens any more."""
-    public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
     for version in releases:
         said = KeyAttestation(version=version, key_id=record.key_id, destroyed=record.destroyed)
         public.put_new(f"attestations/{version}/key-destroyed.json", readable_json(said))
 
 
-def attest_destroyed_key(settings: Settings, version: str, key_id: str) -> None:
+def attest_destroyed_key(staging: Store, public: Store, version: str, key_id: str) -> None:
     """Say beside a release that is published only now that its key was destroyed before; nothing if it lives."""
-    staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     for record in read_destructions(staging):
         if record.key_id == key_id:
-            attest_destruction(settings, record, [version])
+            attest_destruction(public, record, [version])
 
 
 def _releases_by_key(settings: Settings) -> dict[str, tuple[str, ...]]:

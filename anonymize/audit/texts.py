@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,22 +38,30 @@ def check_texts(subject: Subject) -> Iterator[Finding]:
 
 
 def _check_text(subject: Subject, place: str, path: Path) -> Iterator[Finding]:
-    content = path.read_bytes()
+    info = subject.manifest.release
+    said = (info.contact, info.maintainer)
+    text = yield from check_content(place, path.read_bytes(), said=said, is_json=path.suffix == ".json")
+    yield from _check_tokens(subject, place, text)
+    subject.loose[place] = f"{subject.loose.get(place, '')}\n{text}"
+
+
+def check_content(
+    place: str, content: bytes, *, said: Collection[str], is_json: bool = False
+) -> Generator[Finding, None, str]:
+    """Yield what no public text may hold but for what a publisher has ``said``; return the text, decoded."""
     text = content.decode("utf-8", "replace")
     if content != text.encode():
         yield Finding(place, "not-utf-8")
-    info = subject.manifest.release
     # formats escape what stands around an address, never the address itself
-    said = [word for given in (info.contact, info.maintainer) for word in (given, *_E_MAIL.findall(given))]
-    yield from (Finding(place, code, count) for code, count in find_shapes(text, allowed=said).items())
+    allowed = [word for given in said for word in (given, *_E_MAIL.findall(given))]
+    yield from (Finding(place, code, count) for code, count in find_shapes(text, allowed=allowed).items())
     if unseen := sum(1 for sign in text if sign not in "\n\t" and unicodedata.category(sign) in _UNSEEN):
         yield Finding(place, "unseen-character", unseen)
     if mixed := sum(map(_is_mixed, _WORD.findall(text))):
         yield Finding(place, "look-alike-character", mixed)
-    if path.suffix == ".json":
+    if is_json:
         text = yield from _check_json(place, text)
-    yield from _check_tokens(subject, place, text)
-    subject.loose[place] = f"{subject.loose.get(place, '')}\n{text}"
+    return text
 
 
 def _check_tokens(subject: Subject, place: str, text: str) -> Iterator[Finding]:

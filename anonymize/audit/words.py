@@ -39,10 +39,11 @@ class WordSearch:
         given = frozenset(words)
         self.words = frozenset(word for word in given if word.casefold() not in public)
         self.public_words = len(given) - len(self.words)
-        grams = {public[at : at + SHORTEST_VALUE] for at in range(len(public))}
+        theirs = frozenset(values)
+        grams = {public[at : at + SHORTEST_VALUE] for at in range(len(public))} if theirs else set()
         self.values = frozenset(
             value
-            for value in values
+            for value in theirs
             if len(value) >= SHORTEST_VALUE
             and not NUMBER_TEXT.fullmatch(value)
             and (value[:SHORTEST_VALUE].casefold() not in grams or value.casefold() not in public)
@@ -88,17 +89,18 @@ def check_words(subject: Subject) -> Iterator[Finding]:
     if subject.words is None:
         return
     info = subject.manifest.release
-    said = sorted({info.title, info.maintainer, info.contact, info.license}, key=len, reverse=True)
+    said = {info.title, info.maintainer, info.contact, info.license}
     hashes = {file.sha256 for file in subject.manifest.files} | {subject.manifest_sha256}
     hashes |= {entry.schema_digest.rpartition(":")[2] for entry in subject.manifest.tables}
     hashes.add(subject.manifest.policy_digest.rpartition(":")[2])
-    texts = {}
-    for place, text in subject.loose.items():
-        for phrase in said:  # what the operator publishes on purpose
-            text = text.replace(phrase, "\n")
-        text = _HASH.sub(lambda found: "\n" if found[0] in hashes else found[0], TOKEN_IN_TEXT.sub("\n", text))
-        texts[place] = text
-    yield from subject.words.search(texts)
+    yield from subject.words.search({place: hide(text, said, hashes) for place, text in subject.loose.items()})
+
+
+def hide(text: str, said: Collection[str], hashes: Collection[str]) -> str:
+    """Return a text without what a publisher says on purpose, without tokens, and without digests of public bytes."""
+    for phrase in sorted(said, key=len, reverse=True):
+        text = text.replace(phrase, "\n")
+    return _HASH.sub(lambda found: "\n" if found[0] in hashes else found[0], TOKEN_IN_TEXT.sub("\n", text))
 
 
 def _bodies(words: Iterable[str]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from jobs.config import Settings
 from jobs.publish.anybody import PublicView, look_at_retracted, store_addresses
 from jobs.publish.catalog import announce_retraction, read_retraction, rebuild_catalog, retraction_key
 from jobs.publish.erase import erase_release
+from jobs.publish.outgoing import AuditedStore, guard_public
 from jobs.release.build import Progress, check_version, release_folder
 from jobs.release.layout import CARD, LICENSE, MANIFEST, SUMS, release_prefix
 from jobs.store import WholeStore, open_store
@@ -69,7 +70,7 @@ def run_retract(
     """
     check_version(version)
     reason = check_reason(reason, contact=settings.release.contact)
-    public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
+    public = guard_public(open_store(settings.public, endpoint_url=settings.s3_endpoint_url), settings)
     content = public.get(release_prefix(version) + MANIFEST)
     tombstone = read_retraction(public, version)
     again = tombstone is not None
@@ -77,6 +78,7 @@ def run_retract(
         tombstone = _make_tombstone(settings, public, version, content, reason=reason, now=clock())
     result = RetractResult(version, tombstone.reason, tombstone.retracted, again)
     if not again:
+        _rehearse(public, tombstone)
         try:
             announce_retraction(public, tombstone)
         except StoreError as error:  # the manifest of another release may be damaged: no reason to keep this one up
@@ -86,7 +88,7 @@ def run_retract(
     paths = _remember_paths(settings, public, version, content, tombstone)
     try:
         result.latest = rebuild_catalog(public).latest
-    except StoreError as error:
+    except (StoreError, PrivacyError) as error:  # by now nothing may keep the release from being removed
         result.problems.append(f"the catalog could not be written: {error}")
     erased = erase_release(public, version, now=clock(), progress=progress)
     result.objects, result.hidden = erased.objects, erased.hidden
@@ -157,6 +159,14 @@ def _make_tombstone(
         bytes=known.totals.bytes if known else 0,
         rows=known.totals.rows if known else 0,
     )
+
+
+def _rehearse(public: AuditedStore, tombstone: Retraction) -> None:
+    """Let all that will be written pass its audit, before any of it is."""
+    draft = public.draft()
+    draft.put_new(retraction_key(tombstone.version), readable_json(tombstone))
+    with suppress(StoreError):  # of a damaged store the catalog cannot be made, and what is withdrawn goes all the same
+        announce_retraction(draft, tombstone)
 
 
 def _bury(public: WholeStore, tombstone: Retraction) -> Retraction:

@@ -12,15 +12,16 @@ from jobs.config import Settings
 from jobs.kept import keep_span
 from jobs.keys import attest_destroyed_key
 from jobs.publish.attest import add_signature, attest, attest_published
-from jobs.publish.built import AuditedRelease, read_approvals, read_audited, read_sums
+from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
 from jobs.publish.catalog import read_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
+from jobs.publish.outgoing import AuditedStore, guard_public
 from jobs.publish.sign import Signature, read_signing_key, sign
 from jobs.release.build import Progress
 from jobs.release.hidden import keep_hidden, read_hidden
 from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.release.spans import read_span, read_spans, refuse_mixed_time, refuse_overlap, refuse_young
-from jobs.store import ContentChanged, WholeStore, has_digest, open_store
+from jobs.store import ContentChanged, Store, WholeStore, has_digest, open_store
 from schemas.errors import PrivacyError, StoreError, UsageError
 
 _PASSES: Final = 3  # over the files, until none is missing: a clean-up may take old ones away meanwhile
@@ -49,12 +50,12 @@ def run_publish(
 ) -> PublishResult:
     """Publish ``version``; running it again after it died goes on where it stopped."""
     release = read_audited(settings, version, now=clock())
+    manifest = release.manifest
     approvals = read_approvals(release, required=settings.publish.approvals)
     signature = _sign(settings, release)
     refuse_nested(settings.staging, settings.public)
-    public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
+    public = guard_public(open_store(settings.public, endpoint_url=settings.s3_endpoint_url), settings, manifest)
     refuse_retracted(public, version)
-    manifest = release.manifest
     staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
     own, record = read_span(release.folder, manifest, manifest_sha256=release.manifest_sha256)
     others = [other for other in read_spans(public, staging).values() if other.version != version]
@@ -67,19 +68,20 @@ def run_publish(
         raise UsageError(f"version {version} is published with other bytes; a release never changes: take the next")
     hashes = {file.path: file.sha256 for file in manifest.files} | {SUMS: read_sums(release)}
     _check_files(release.folder, hashes)
+    required = 0 if existing else settings.publish.approvals
+    attest_all = partial(_attest, staging, release, approvals, signature, required)
+    _rehearse(public, release, attest_all, at=clock().isoformat())
+    public.look_at_headers(prefix + path for path in hashes)
     keep_hidden(staging, read_hidden(release.folder, manifest_sha256=release.manifest_sha256))
     if record:
         keep_span(staging, record)
     still_wanted = partial(_end_if_retracted, public, version, clock, progress)
     written = _put_files(public, release, hashes, progress, still_wanted)
-    attest(public, release, approvals, required=0 if existing else settings.publish.approvals)
-    if signature:
-        add_signature(public, version, signature)
-    attest_destroyed_key(settings, version, manifest.key_id)
+    attest_all(public)
     still_wanted()
     written += public.put_new(prefix + MANIFEST, release.content)
     attest_published(public, version, release.manifest_sha256, at=clock().isoformat())
-    attest_destroyed_key(settings, version, manifest.key_id)
+    attest_destroyed_key(staging, public, version, manifest.key_id)
     catalog = rebuild_catalog(public)
     still_wanted()
     progress(len(hashes), len(hashes), "done")
@@ -119,6 +121,29 @@ def refuse_nested(staging: str, public: str) -> None:
 def _sign(settings: Settings, release: AuditedRelease) -> Signature | None:
     path = settings.publish.signing_key_file
     return sign(read_signing_key(path), release.manifest, manifest_sha256=release.manifest_sha256) if path else None
+
+
+def _rehearse(public: AuditedStore, release: AuditedRelease, attest_all: Callable[[Store], None], *, at: str) -> None:
+    """Let all that is written beside the release pass its audit, before the first byte of either is public."""
+    draft, version = public.draft(), release.manifest.release.version
+    attest_all(draft)
+    draft.put_new(release_prefix(version) + MANIFEST, release.content)
+    attest_published(draft, version, release.manifest_sha256, at=at)
+    rebuild_catalog(draft)
+
+
+def _attest(
+    staging: Store,
+    release: AuditedRelease,
+    approvals: tuple[Approval, ...],
+    signature: Signature | None,
+    required: int,
+    public: Store,
+) -> None:
+    attest(public, release, approvals, required=required)
+    if signature:
+        add_signature(public, release.manifest.release.version, signature)
+    attest_destroyed_key(staging, public, release.manifest.release.version, release.manifest.key_id)
 
 
 def _check_files(folder: Path, hashes: dict[str, str]) -> None:

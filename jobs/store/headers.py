@@ -25,6 +25,11 @@ _TYPES: Final = {
 }
 
 
+def object_headers(key: str) -> dict[str, str]:
+    """Return all that an object is served with beside its bytes, as S3 takes it: no names, no metadata."""
+    return {"ContentType": content_type(key), "CacheControl": cache_control(key)}
+
+
 def content_type(key: str) -> str:
     """Return what kind of content a key holds.
 

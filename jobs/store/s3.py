@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Inc
 from botocore.session import get_session
 
 from jobs.store import AccessRefused, ContentChanged, Remains, check_key, check_prefix
-from jobs.store.headers import cache_control, content_type
+from jobs.store.headers import object_headers
 from schemas.errors import StoreError, UsageError
 
 _KEYS_HINT: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role"
@@ -219,8 +219,7 @@ class S3Store:
                 Key=self._key(key),
                 Body=body,
                 ContentMD5=md5,
-                ContentType=content_type(key),
-                CacheControl=cache_control(key),
+                **object_headers(key),
                 **condition,
             )
         finally:

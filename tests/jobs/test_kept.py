@@ -71,8 +71,9 @@ def test_an_attestation_is_written_once(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     record = KeyDestruction(key_id="k_1", valid_from=None, valid_to=LINE, destroyed=NOW, snapshots=0, gaps=())
 
-    attest_destruction(settings, record, ["2026.11.0"])
-    attest_destruction(settings, record.model_copy(update={"destroyed": NOW + HOUR}), ["2026.11.0"])
+    public = open_store(settings.public)
+    attest_destruction(public, record, ["2026.11.0"])
+    attest_destruction(public, record.model_copy(update={"destroyed": NOW + HOUR}), ["2026.11.0"])
 
     (said,) = objects(settings.public).values()
     assert KeyAttestation.model_validate_json(said).destroyed == NOW
@@ -82,7 +83,8 @@ def test_a_release_that_is_published_after_its_key_is_gone_says_so(rotated: tupl
     settings, first = rotated
     destroy(settings, first, now=NOW, record_gaps=False, confirmed=True)
 
-    attest_destroyed_key(settings, "2026.11.0", first)
-    attest_destroyed_key(settings, "2026.11.1", "k_that_lives")
+    staging, public = open_store(settings.staging), open_store(settings.public)
+    attest_destroyed_key(staging, public, "2026.11.0", first)
+    attest_destroyed_key(staging, public, "2026.11.1", "k_that_lives")
 
     assert list(objects(settings.public)) == ["attestations/2026.11.0/key-destroyed.json"]
