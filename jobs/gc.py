@@ -18,10 +18,11 @@ from typing import Final, Literal
 from pydantic import ValidationError
 
 from jobs.config import Settings
+from jobs.layout import MANIFEST, SUMS, VERSION, release_prefix
 from jobs.publish.attest import attestations
-from jobs.publish.catalog import CATALOG, INDEX, retraction_key
+from jobs.publish.catalog import CATALOG, INDEX
+from jobs.published import retraction_key
 from jobs.release.build import Progress
-from jobs.release.layout import MANIFEST, SUMS, VERSION, release_prefix
 from jobs.store import INCOMING, Remains, WholeStore, open_store
 from jobs.store.ahead import read_objects
 from schemas.commit import CommitRecord

@@ -13,15 +13,15 @@ from pydantic import ValidationError
 
 from anonymize.keys import KeyRing, add_key, destroy_key, read_ring
 from jobs.config import Settings
-from jobs.kept import read_destructions, record_destruction
-from jobs.publish.catalog import read_manifests
+from jobs.kept import record_destruction
+from jobs.publish.attest import attest_destruction
 from jobs.publish.outgoing import guard_public
+from jobs.published import read_manifests
 from jobs.registry import registry_of
 from jobs.release.spans import read_spans
 from jobs.store import Store, open_store
 from schemas.commit import CommitRecord
-from schemas.destruction import KeyAttestation, KeyDestruction, LostSpan
-from schemas.digest import readable_json
+from schemas.destruction import KeyDestruction, LostSpan
 from schemas.errors import PrivacyError, StoreError, UsageError
 from schemas.windows import Window, format_duration, parse_instant, snap_outward, windows_between
 
@@ -203,20 +203,6 @@ def destroy(settings: Settings, key_id: str, *, now: datetime, record_gaps: bool
     except StoreError as error:
         raise StoreError(f"{key_id} is destroyed, but not recorded everywhere; repeat this: {error}") from None
     return Destruction(record, done=True, releases=releases)
-
-
-def attest_destruction(public: Store, record: KeyDestruction, releases: Iterable[str]) -> None:
-    """Say beside published releases that nobody can test guesses against their tokens any more."""
-    for version in releases:
-        said = KeyAttestation(version=version, key_id=record.key_id, destroyed=record.destroyed)
-        public.put_new(f"attestations/{version}/key-destroyed.json", readable_json(said))
-
-
-def attest_destroyed_key(staging: Store, public: Store, version: str, key_id: str) -> None:
-    """Say beside a release that is published only now that its key was destroyed before; nothing if it lives."""
-    for record in read_destructions(staging):
-        if record.key_id == key_id:
-            attest_destruction(public, record, [version])
 
 
 def _releases_by_key(settings: Settings) -> dict[str, tuple[str, ...]]:

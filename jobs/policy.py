@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from jobs.config import Settings
 from jobs.kept import find_policy
-from jobs.publish.catalog import read_manifests
+from jobs.layout import MANIFEST, VERSION, release_prefix, schema_path, version_order
+from jobs.published import read_manifests
 from jobs.registry import registry_of
-from jobs.release.layout import MANIFEST, VERSION, release_prefix, schema_path, version_order
 from jobs.store import Store, open_store
 from schemas.errors import StoreError, UsageError
 from schemas.manifest import Manifest

@@ -12,7 +12,7 @@ from typing import Final
 
 from jobs.config import Settings
 from jobs.kept import keep_expiry
-from jobs.publish.catalog import read_published
+from jobs.published import read_published
 from jobs.release.build import Progress
 from jobs.release.spans import RealSpan, read_spans
 from jobs.snapshot.commits import commit_key, read_commits

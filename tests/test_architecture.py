@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,21 @@ def test_imports_follow_the_layers(layer: str, path: Path) -> None:
             assert package in MAY_IMPORT[layer], f"{name} must not import {package}"
         if package in DOORS:
             assert name in DOORS[package], f"{package} belongs in {sorted(DOORS[package])} alone, not in {name}"
+
+
+def test_the_parts_of_jobs_build_on_each_other() -> None:
+    """Each folder and each module beside them can be read, and changed, with only those in mind that it stands on."""
+    stands_on: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "jobs").rglob("*.py")):
+        part = path.relative_to(ROOT / "jobs").parts[0].removesuffix(".py")
+        others = {module.split(".")[1] for module in imported_modules(path) if module.startswith("jobs.")}
+        stands_on.setdefault(part, set()).update(others - {part})
+
+    order = list(TopologicalSorter(stands_on).static_order())  # raises CycleError, which names the parts
+
+    named = [part for part in order if part in ("store", "snapshot", "release", "publish", "cli")]
+    assert named == ["store", "snapshot", "release", "publish", "cli"]
+    assert stands_on["card"] == stands_on["store"] == set()
 
 
 @pytest.mark.parametrize(("layer", "path"), MODULES, ids=IDS)

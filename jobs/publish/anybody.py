@@ -15,9 +15,9 @@ from urllib.parse import quote
 import requests
 from urllib3.exceptions import HTTPError
 
+from jobs.layout import release_prefix
 from jobs.publish.catalog import CATALOG
 from jobs.release.build import Progress
-from jobs.release.layout import release_prefix
 from jobs.store import WholeStore
 
 PARALLEL: Final = 8

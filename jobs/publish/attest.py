@@ -7,16 +7,17 @@ of them shows. What may come later, signatures and the destruction of the key, s
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from jobs.kept import read_destructions
+from jobs.layout import MANIFEST, SUMS, release_prefix
 from jobs.publish.built import Approval, AuditedRelease
 from jobs.publish.sign import PublicKey, Signature, check_signature, is_signature_of, signature_name
-from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.store import AccessRefused, Store, WholeStore, has_digest
-from schemas.destruction import KeyAttestation
+from schemas.destruction import KeyAttestation, KeyDestruction
 from schemas.digest import canonical_json, readable_json
 from schemas.errors import PrivacyError, StoreError
 from schemas.manifest import Manifest
@@ -104,6 +105,20 @@ def attest_published(public: WholeStore, version: str, manifest_sha256: str, *, 
         if content is not None and _is_signature(content, name, version, manifest_sha256):
             hashes[name] = hashlib.sha256(content).hexdigest()
     public.put_new(folder + SUMS, _render(version, manifest_sha256, hashes))
+
+
+def attest_destruction(public: Store, record: KeyDestruction, releases: Iterable[str]) -> None:
+    """Say beside published releases that nobody can test guesses against their tokens any more."""
+    for version in releases:
+        said = KeyAttestation(version=version, key_id=record.key_id, destroyed=record.destroyed)
+        public.put_new(attestations(version) + DESTROYED, readable_json(said))
+
+
+def attest_destroyed_key(staging: Store, public: Store, version: str, key_id: str) -> None:
+    """Say beside a release that is published only now that its key was destroyed before; nothing if it lives."""
+    for record in read_destructions(staging):
+        if record.key_id == key_id:
+            attest_destruction(public, record, [version])
 
 
 def check_attestations(

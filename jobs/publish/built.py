@@ -10,9 +10,9 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jobs.config import Settings
+from jobs.layout import MANIFEST, SUMS
 from jobs.release.audited import AuditReport, read_fresh_report
 from jobs.release.build import check_version, release_folder
-from jobs.release.layout import MANIFEST, SUMS
 from schemas.digest import digest, readable_json
 from schemas.errors import PrivacyError, UsageError
 from schemas.manifest import Manifest

@@ -1,47 +1,16 @@
 """The catalog: a pure function of the manifests and retractions that are in the public store."""
 
 import hashlib
-from typing import TypeVar
 
-from pydantic import ValidationError
-
+from jobs.layout import MANIFEST, release_prefix, version_order
 from jobs.publish.site import render_site
-from jobs.release.layout import MANIFEST, VERSION, release_prefix, version_order
+from jobs.published import parse_public, read_retraction, read_retractions, read_standing
 from jobs.store import Store
 from schemas.digest import readable_json
-from schemas.errors import StoreError
 from schemas.manifest import Catalog, CatalogEntry, Manifest, Retraction
-
-_Model = TypeVar("_Model", Manifest, Retraction)
 
 CATALOG = "catalog.json"
 INDEX = "index.html"
-
-
-def retraction_key(version: str) -> str:
-    """Return where the tombstone of a release lies.
-
-    >>> retraction_key("2026.11.0")
-    'retractions/2026.11.0.json'
-    """
-    return f"retractions/{version}.json"
-
-
-def read_manifests(store: Store) -> dict[str, Manifest]:
-    """Return the manifest of every release that is published: one without its manifest is not, nor a retracted one."""
-    return {version: manifest for version, (manifest, _) in read_published(store).items()}
-
-
-def read_published(store: Store) -> dict[str, tuple[Manifest, str]]:
-    """Return the same, each with the SHA-256 of its manifest's bytes."""
-    return _manifests(store, _retractions(store))
-
-
-def read_retraction(store: Store, version: str) -> Retraction | None:
-    """Return the tombstone of a release, if it has one."""
-    key = retraction_key(version)
-    content = store.get(key)
-    return None if content is None else _parse(Retraction, key, content)
 
 
 def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[str, Retraction]) -> Catalog:
@@ -98,7 +67,7 @@ def check_catalog(store: Store, found: Catalog, content: bytes) -> str | None:
             if tombstone := read_retraction(store, entry.version):
                 retractions[entry.version] = tombstone
         elif manifest := store.get(release_prefix(entry.version) + MANIFEST):
-            parsed = _parse(Manifest, release_prefix(entry.version) + MANIFEST, manifest)
+            parsed = parse_public(Manifest, release_prefix(entry.version) + MANIFEST, manifest)
             manifests[entry.version] = (parsed, hashlib.sha256(manifest).hexdigest())
     if readable_json(build_catalog(manifests, retractions)) == content:
         return None
@@ -118,35 +87,5 @@ def _write_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
 
 
 def _present_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
-    retractions = pending | _retractions(store)
-    return build_catalog(_manifests(store, retractions), retractions)
-
-
-def _manifests(store: Store, retractions: dict[str, Retraction]) -> dict[str, tuple[Manifest, str]]:
-    """Return every manifest but those of retracted releases, which may be anything and on their way out."""
-    found = {}
-    for key in store.list("releases/"):
-        folders = key.split("/")
-        if len(folders) == 3 and folders[2] == MANIFEST and VERSION.fullmatch(folders[1]):
-            version = folders[1]
-            content = None if version in retractions else store.get(key)
-            if content is not None:
-                found[version] = (_parse(Manifest, key, content), hashlib.sha256(content).hexdigest())
-    return found
-
-
-def _retractions(store: Store) -> dict[str, Retraction]:
-    found = {}
-    for key in store.list("retractions/"):
-        content = store.get(key)
-        if content is not None:
-            tombstone = _parse(Retraction, key, content)
-            found[tombstone.version] = tombstone
-    return found
-
-
-def _parse(model: type[_Model], key: str, content: bytes) -> _Model:
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        raise StoreError(f"{key} in the public store cannot be read: {error.error_count()} problems") from None
+    retractions = pending | read_retractions(store)
+    return build_catalog(read_standing(store, retractions), retractions)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
+from jobs.layout import MANIFEST, release_prefix
 from jobs.release.build import Progress
-from jobs.release.layout import MANIFEST, release_prefix
 from jobs.store import WholeStore
 from schemas.errors import StoreError
 

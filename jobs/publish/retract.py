@@ -17,12 +17,13 @@ from pydantic import ValidationError
 
 from anonymize.audit.shapes import find_shapes
 from jobs.config import Settings
+from jobs.layout import CARD, LICENSE, MANIFEST, SUMS, release_prefix
 from jobs.publish.anybody import PublicView, look_at_retracted, store_addresses
-from jobs.publish.catalog import announce_retraction, read_retraction, rebuild_catalog, retraction_key
+from jobs.publish.catalog import announce_retraction, rebuild_catalog
 from jobs.publish.erase import erase_release
 from jobs.publish.outgoing import AuditedStore, guard_public
+from jobs.published import read_retraction, retraction_key
 from jobs.release.build import Progress, check_version, release_folder
-from jobs.release.layout import CARD, LICENSE, MANIFEST, SUMS, release_prefix
 from jobs.store import WholeStore, open_store
 from jobs.store.headers import PUBLIC_MAX_AGE_SECONDS
 from schemas.digest import readable_json

@@ -10,16 +10,16 @@ from typing import Final
 
 from jobs.config import Settings
 from jobs.kept import keep_span
-from jobs.keys import attest_destroyed_key
-from jobs.publish.attest import add_signature, attest, attest_published
+from jobs.layout import MANIFEST, SUMS, release_prefix
+from jobs.publish.attest import add_signature, attest, attest_destroyed_key, attest_published
 from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
-from jobs.publish.catalog import read_retraction, rebuild_catalog
+from jobs.publish.catalog import rebuild_catalog
 from jobs.publish.erase import erase_release
 from jobs.publish.outgoing import AuditedStore, guard_public
 from jobs.publish.sign import Signature, read_signing_key, sign
+from jobs.published import read_retraction
 from jobs.release.build import Progress
 from jobs.release.hidden import keep_hidden, read_hidden
-from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.release.spans import read_span, read_spans, refuse_mixed_time, refuse_overlap, refuse_young
 from jobs.store import ContentChanged, Store, WholeStore, has_digest, open_store
 from schemas.errors import PrivacyError, StoreError, UsageError

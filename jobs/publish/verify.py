@@ -9,11 +9,12 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 
 from jobs.config import Settings
+from jobs.layout import MANIFEST, SUMS, release_prefix
 from jobs.publish.attest import attestations, check_attestations, find_signatures, find_signers
-from jobs.publish.catalog import CATALOG, check_catalog, read_retraction
+from jobs.publish.catalog import CATALOG, check_catalog
 from jobs.publish.sign import PublicKey
+from jobs.published import read_retraction
 from jobs.release.build import Progress, check_version
-from jobs.release.layout import MANIFEST, SUMS, release_prefix
 from jobs.store import AccessRefused, WholeStore, has_digest, open_store
 from schemas.errors import StoreError, UsageError
 from schemas.manifest import Catalog, CatalogEntry, Manifest, ReleaseFile, Retraction

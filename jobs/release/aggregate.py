@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.layout import aggregate_path
 from jobs.parquet import GatheredTable
 from jobs.release.floats import cut_parts
 from jobs.release.kinds import Kinds, KindTeller
-from jobs.release.layout import aggregate_path
 from jobs.release.merge import Hide, Instants, Merge, begins_series, plan_merge, show_plain
 from jobs.release.sums import Adder, Bools, Floats, Grouping, Ints, increases
 from jobs.release.tables import MetricSums, StagedFiles, WrittenTable, describe_file

@@ -10,11 +10,11 @@ from pathlib import Path
 from jobs.card.facts import ReleaseFacts
 from jobs.config import Settings
 from jobs.kept import read_expired, read_suppressions
+from jobs.layout import VERSION
 from jobs.registry import registry_of
 from jobs.release.content import Content, write_content
 from jobs.release.groups import choose_suppression
 from jobs.release.heads import CommitHead, read_heads
-from jobs.release.layout import VERSION
 from jobs.release.timeline import choose_timeline
 from jobs.snapshot.commits import check_description, wanted_description
 from jobs.store import Store, open_store

@@ -14,6 +14,7 @@ from jobs.card.facts import ReleaseFacts, TableFacts
 from jobs.card.privacy import render_privacy
 from jobs.config import Settings
 from jobs.kept import read_destructions, windows_given_up
+from jobs.layout import CARD, CITATION, COVERAGE, LICENSE, MANIFEST, PRIVACY, QUALITY, SUMS, schema_path
 from jobs.registry import choose_tables
 from jobs.release.aggregate import SumRules, write_aggregates
 from jobs.release.coverage import cover_release, mark_suppressed
@@ -22,7 +23,6 @@ from jobs.release.describe import build_facts, build_table_facts, render_quality
 from jobs.release.groups import Suppression
 from jobs.release.heads import CommitHead, read_records
 from jobs.release.kinds import KindTeller
-from jobs.release.layout import CARD, CITATION, COVERAGE, LICENSE, MANIFEST, PRIVACY, QUALITY, SUMS, schema_path
 from jobs.release.tables import WrittenTable, describe_file, write_release_table
 from jobs.release.timeline import Timeline
 from jobs.store import Store

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.layout import data_path
 from jobs.parquet import ROW_GROUP_ROWS, Segments, build_row_group, choose_value_encoding, open_writer
-from jobs.release.layout import data_path
 from jobs.release.merge import Hide, Instants, Merge, begins_series, plan_merge, show_plain
 from schemas.arrow import data_schema
 from schemas.table import TableSchema

@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.layout import series_path
 from jobs.parquet import ROW_GROUP_ROWS, GatheredTable
 from jobs.release.floats import WrittenPart
-from jobs.release.layout import series_path
 from jobs.release.merge import show_plain
 from schemas.arrow import series_schema
 from schemas.table import Metric, TableSchema

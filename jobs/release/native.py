@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.layout import data_path
 from jobs.parquet import ROW_GROUP_ROWS, build_group, open_writer
-from jobs.release.layout import data_path
 from jobs.release.merge import Hide, Instants, Merge, begins_series, plan_merge, show_plain
 from schemas.native import VALUE_FIELDS, native_name, native_schema
 from schemas.table import TableSchema

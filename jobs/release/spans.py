@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jobs.kept import find_span
-from jobs.publish.catalog import read_published
+from jobs.published import read_published
 from jobs.release.beside import path_beside, read_beside
 from jobs.store import Store
 from schemas.digest import readable_json

@@ -11,10 +11,10 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 
+from jobs.layout import series_path
 from jobs.release.distinct import Distinct
 from jobs.release.floats import ValueSums, WrittenPart, write_float_day
 from jobs.release.index import SeriesIndex
-from jobs.release.layout import series_path
 from jobs.release.merge import Hide
 from jobs.release.native import NativeSums, WrittenNative, write_native_day
 from jobs.release.staged import fetch_verified, metrics_in

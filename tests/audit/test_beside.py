@@ -127,7 +127,7 @@ SEEDS: dict[str, tuple[Seed, str]] = {
         "SHA256SUMS of attestations: listed-word (1)",
     ),
     "id of a machine beside a destroyed key": (
-        in_json("jobs.keys", "KeyAttestation", lambda said: said.update(key_id="0189e2b4-5c6d-4e7f-8a9b-0c1d2e3f4a5b")),
+        in_json(ATTEST, "KeyAttestation", lambda said: said.update(key_id="0189e2b4-5c6d-4e7f-8a9b-0c1d2e3f4a5b")),
         "key-destroyed.json: uuid (1)",
     ),
     "address in a header": (

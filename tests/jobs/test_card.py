@@ -17,7 +17,7 @@ from jobs.card.facts import ReleaseFacts
 from jobs.card.formats import format_share
 from jobs.card.gaps import merge_gaps
 from jobs.card.snippets import SNIPPETS, fill_client_snippet
-from jobs.release.layout import data_path
+from jobs.layout import data_path
 from tests.jobs.builders import (
     DAY,
     HOUR,

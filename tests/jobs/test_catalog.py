@@ -8,9 +8,9 @@ from jobs.publish.catalog import (
     INDEX,
     announce_retraction,
     build_catalog,
-    read_manifests,
     rebuild_catalog,
 )
+from jobs.published import read_manifests
 from jobs.store.folder import FolderStore
 from schemas.digest import readable_json
 from schemas.manifest import Manifest, ReleaseInfo, Retraction, Totals

@@ -7,7 +7,8 @@ import pytest
 from anonymize.keys import add_key, read_ring
 from jobs.config import Settings
 from jobs.kept import find_policy, keep_policy, read_destructions, windows_given_up
-from jobs.keys import attest_destroyed_key, attest_destruction, destroy, make_key, read_uses
+from jobs.keys import destroy, make_key, read_uses
+from jobs.publish.attest import attest_destroyed_key, attest_destruction
 from jobs.store import open_store
 from schemas.destruction import KeyAttestation, KeyDestruction
 from schemas.digest import digest

@@ -17,10 +17,11 @@ import pytest
 import requests
 
 from jobs.config import Settings
-from jobs.publish.catalog import CATALOG, read_manifests, rebuild_catalog
+from jobs.publish.catalog import CATALOG, rebuild_catalog
 from jobs.publish.retract import refuse_unfinished, render_retraction, run_retract
 from jobs.publish.run import run_publish
 from jobs.publish.verify import run_verify
+from jobs.published import read_manifests
 from schemas.errors import PrivacyError, StoreError, UsageError
 from tests.jobs.audited import CONTENTS, VERSION, a_clock, publisher_settings, write_audited
 from tests.jobs.bench import OPSPUB, Bench
