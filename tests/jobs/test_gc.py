@@ -1,11 +1,7 @@
 """Clean-up takes what nothing names, and never a byte that a commit, a release or a run that is going on needs."""
 
-import hashlib
 import json
-import os
-import time
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -15,84 +11,14 @@ import pytest
 from jobs import gc as gc_module
 from jobs.clock import read_clock
 from jobs.config import Settings
-from jobs.gc import Orphan, orphan_facts, render_orphans, run_gc
+from jobs.gc import orphan_facts, render_orphans, run_gc
 from jobs.publish.verify import run_verify
-from jobs.snapshot.commits import commit, data_key, put_files
-from jobs.store import Remains, WholeStore, open_store
+from jobs.store import WholeStore, open_store
 from jobs.store.folder import FolderStore
-from jobs.store.s3 import S3Store
-from schemas.commit import CommitFile, CommitRecord, RawScan, ReadInfo, Span
 from schemas.errors import StoreError, UsageError
-from schemas.windows import Window
 from tests.jobs.audited import VERSION, publisher_settings, write_audited
-from tests.jobs.builders import a_node_schema
+from tests.jobs.orphans import DAY, HOUR, clean, commit_files, grow_old, stage, told
 from tests.jobs.withdrawn import publish_two, withdraw
-from tests.store.conftest import bucket_place, gateway
-from tests.store.places import FULL, BucketPlace
-
-__all__ = ["bucket_place", "gateway"]
-
-HOUR = timedelta(hours=1)
-SECOND = timedelta(seconds=1)
-DAY = 24 * HOUR
-START = datetime(2026, 11, 1, tzinfo=UTC)
-NODE = a_node_schema()
-
-
-def window(hour: int) -> Window:
-    return Window(START + hour * HOUR, START + (hour + 1) * HOUR)
-
-
-def stage(store: WholeStore, folder: Path, content: bytes, hour: int, source: str = "lab") -> CommitFile:
-    """Write a staged file under its content name, as a snapshot does before its commit."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    path = folder / sha256
-    path.write_bytes(content)
-    key = data_key(source, NODE, window(hour), sha256)
-    put_files(store, {key: path})
-    return CommitFile(path=key, sha256=sha256, bytes=len(content), rows=1, raw_scan=RawScan(searched=1, hits=0))
-
-
-def commit_files(store: WholeStore, hour: int, *files: CommitFile, source: str = "lab") -> None:
-    commit(
-        store,
-        CommitRecord(
-            run="run-1",
-            source=source,
-            source_token="src_" + "a" * 16,
-            provenance="simulated",
-            table=NODE.table,
-            schema_version=NODE.version,
-            schema_digest="sha256:0",
-            window=Span(start=window(hour).start, end=window(hour).end),
-            files=files,
-            key_id="k_0",
-            policy="default",
-            policy_digest="sha256:0",
-            read=ReadInfo(path="remote-read", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-            coverage=(),
-            created=START,
-        ),
-    )
-
-
-def grow_old(folder: Path, *patterns: str, by: timedelta = 2 * DAY) -> None:
-    """Let files look as if they had been written long ago."""
-    then = (read_clock() - by).timestamp()
-    for pattern in patterns or ("**/*",):
-        for path in sorted(folder.glob(pattern), reverse=True):
-            with suppress(FileNotFoundError):  # somebody sweeps
-                os.utime(path, (then, then), follow_symlinks=False)
-
-
-def clean(
-    settings: Settings, *, grace: timedelta = DAY, apply: bool = True, now: datetime | None = None
-) -> list[Orphan]:
-    return run_gc(settings, grace=grace, apply=apply, now=now or read_clock()).orphans
-
-
-def told(orphans: list[Orphan]) -> list[tuple[str, str]]:
-    return sorted((orphan.key, orphan.what) for orphan in orphans)
 
 
 @pytest.fixture
@@ -306,74 +232,6 @@ def test_what_comes_after_a_retraction_goes(settings: Settings, tmp_path: Path) 
     what = "left of a retracted release"
     assert told(removed) == [(f"releases/{VERSION}/data/x", what), (f"releases/{VERSION}/manifest.json", what)]
     assert public.get(f"retractions/{VERSION}.json")
-
-
-def in_buckets(folder: Path, place: BucketPlace) -> Settings:
-    """Return settings for a bucket whose clock no test can turn: a run there may take a second only."""
-    return publisher_settings(
-        folder,
-        f"s3://{place.bucket}/public",
-        staging=f"s3://{place.bucket}/staging",
-        s3_endpoint_url=place.endpoint_url,
-        limits={"deadline": "1s"},
-    )
-
-
-@pytest.mark.skipif(not FULL, reason="many processes: make test-full")
-@pytest.mark.parametrize("versioned", [False, True] if FULL else [True])
-def test_a_bucket_is_cleaned_of_uploads_and_of_every_version_of_an_orphan(
-    bucket_place: BucketPlace, tmp_path: Path, versioned: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Markers last: without its marker, a version that was deleted before would be an object again."""
-    if versioned:
-        bucket_place.keep_versions()
-    bucket_place.prefix = ""
-    settings = in_buckets(tmp_path, bucket_place)
-    staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-    kept = stage(staging, tmp_path, b"kept", 0)
-    commit_files(staging, 0, kept)
-    orphan = stage(staging, tmp_path, b"orphan", 1)
-    staging.put(orphan.path, b"orphan")
-    hidden = stage(staging, tmp_path, b"orphan that somebody deleted", 2)
-    staging.delete(hidden.path)
-    staging.put(kept.path, b"kept")
-    for key in ("staging/data/a", "staging/commits/b", "public/releases/2026.11.0/c", "elsewhere/d"):
-        bucket_place.begin_upload(key)
-    publish_two(settings)
-    held = bucket_place.hidden_names()
-    assert clean(settings, grace=HOUR) == []
-    time.sleep(2.2)
-
-    kinds: list[str] = []
-    erase = S3Store.erase
-
-    def erase_and_note(self: S3Store, remains: Remains) -> None:
-        erase(self, remains)
-        kinds.extend([remains.kind] * remains.key.startswith(hidden.path))
-
-    monkeypatch.setattr(S3Store, "erase", erase_and_note)
-    removed = clean(settings, grace=SECOND)
-
-    assert kinds == (["old version", "delete marker"] if versioned else [])
-    expected = {f"staging/{orphan.path}"} | ({f"staging/{hidden.path}"} if versioned else set())
-    uploads = {"staging/data/a", "staging/commits/b", "public/releases/2026.11.0/c"}
-    gone = set(held) - set(bucket_place.hidden_names())
-    assert {f"{found.where}/{found.key}" for found in removed} == expected | uploads
-    assert {name.partition(" ")[2] for name in gone} == expected | uploads
-    assert "upload elsewhere/d" in bucket_place.hidden_names()
-    assert not [name for name in bucket_place.hidden_names() if name.endswith(tuple(expected | uploads))]
-    assert run_verify(settings, VERSION).problems == ()
-    assert staging.get(kept.path) == b"kept"
-    assert clean(settings, grace=SECOND) == []
-
-
-def test_the_clock_of_the_bucket_counts_where_ours_runs_ahead(bucket_place: BucketPlace, tmp_path: Path) -> None:
-    """A node that comes up a year ahead would otherwise take away what the others are writing."""
-    settings = in_buckets(tmp_path, bucket_place)
-    staging = open_store(settings.staging, endpoint_url=settings.s3_endpoint_url)
-    stage(staging, tmp_path, b"being written", 0)
-
-    assert clean(settings, grace=HOUR, now=read_clock() + 365 * DAY) == []
 
 
 def test_a_list_for_people_and_one_for_machines(settings: Settings, staging: WholeStore, tmp_path: Path) -> None:
