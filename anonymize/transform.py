@@ -84,6 +84,12 @@ class TableAnonymizer:
         fields = [schema.field(name).with_type(array.type) for name, array in arrays.items()]
         return pa.RecordBatch.from_arrays(list(arrays.values()), schema=pa.schema(fields))
 
+    def names_of(self, tokens: Collection[str]) -> Raw[Mapping[str, tuple[str | None, ...]]]:
+        """Return for some of the tokens made so far what they name, in which scopes, and the name itself."""
+        return Raw(
+            "names", {token: known for known, token in self._tokens.items() if token is not None and token in tokens}
+        )
+
     def _series_ids(self, metric: str, columns: Mapping[str, RawColumn], count: int) -> Any:  # noqa: ANN401
         """Return the pseudonyms of source, metric and all labels but the ignored and empty ones."""
         parts = []

@@ -11,9 +11,9 @@ from schemas.coverage import HourReason
 from schemas.windows import Window
 
 STORE_FORMAT = "1.0"
-COMMIT_FORMAT = "1.3"
-"""1.1 added the estimate, reason and scrapes of an hour; 1.2 native histograms, 1.3 what
-changed at the source. Older records are read as well."""
+COMMIT_FORMAT = "1.4"
+"""1.1 added the estimate, reason and scrapes of an hour; 1.2 native histograms, 1.3 what changed at the source, 1.4 the
+comparison with the order of raw names. Older records are read as well."""
 
 
 class _Strict(BaseModel):
@@ -54,6 +54,18 @@ class RawScan(_Strict):
     hits: int
 
 
+class RawOrder(_Strict):
+    """The comparison of the order of one finished file's rows, read back from disk, with that of raw names.
+
+    How near they came to each other is not kept: it would tell of the names.
+    """
+
+    compared: int
+    """Names that were compared with others of their scope."""
+    follows: int
+    """Columns of which the order is that of the raw names, or its reverse."""
+
+
 class CommitFile(_Strict):
     """One staged file. ``path`` is relative to the store."""
 
@@ -62,6 +74,8 @@ class CommitFile(_Strict):
     bytes: int
     rows: int
     raw_scan: RawScan
+    raw_order: RawOrder | None = None
+    """Null in records of a format before 1.4."""
     form: Literal["float", "native"] = "float"
     """What its rows hold: a value, or a native histogram."""
 

@@ -89,7 +89,7 @@ def count_unsorted(rows: pa.Table, keys: Sequence[str], *, within: str | None = 
         equal = np.diff(_codes(rows.column(within))) == 0
     unsorted = 0
     for name in keys:
-        encoded = _encode(rows.column(name))
+        encoded = encode(rows.column(name))
         order = pc.sort_indices(encoded.dictionary).to_numpy()
         places = np.empty(len(order) + 1, dtype=np.int64)
         places[order] = np.arange(len(order))
@@ -109,18 +109,19 @@ def to_ms(rows: pa.Table) -> Ints:
 
 def name_series(rows: pa.Table) -> Ints:
     """Return a number for the series of each row, the same in all row groups of this process."""
-    encoded = _encode(rows.column("series_id"))
+    encoded = encode(rows.column("series_id"))
     numbers = np.array([hash(name) for name in encoded.dictionary.to_pylist()], dtype=np.int64)
     named: Ints = numbers[encoded.indices.to_numpy()]
     return named
 
 
 def _codes(column: Any) -> npt.NDArray[np.int32]:  # noqa: ANN401 - any Arrow column
-    codes: npt.NDArray[np.int32] = _encode(column).indices.fill_null(-1).to_numpy()
+    codes: npt.NDArray[np.int32] = encode(column).indices.fill_null(-1).to_numpy()
     return codes
 
 
-def _encode(column: Any) -> Any:  # noqa: ANN401 - a column, and its dictionary array
+def encode(column: Any) -> Any:  # noqa: ANN401 - a column, and its dictionary array
+    """Return a column as one dictionary array."""
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], whole.type)

@@ -13,6 +13,7 @@ from typing import Final
 import pyarrow as pa
 
 from anonymize.audit.grammar import build_grammar
+from anonymize.audit.raworder import NamesOf, check_raw_order
 from anonymize.audit.rawscan import scan_staged
 from anonymize.identity import IdentityFrame
 from anonymize.pseudonyms import Pseudonymizer
@@ -30,7 +31,7 @@ from jobs.snapshot.runs import Form, RunStart, RunWriter
 from jobs.snapshot.series import MetricRuns
 from jobs.snapshot.workloads import PodSource, Workloads, read_workloads
 from jobs.source import OpenSource, refuse_unframed
-from schemas.commit import CommitFile, MetricCoverage, RawScan
+from schemas.commit import CommitFile, MetricCoverage, RawOrder, RawScan
 from schemas.derived import MADE_FROM, is_derived
 from schemas.errors import PrivacyError, SourceError
 from schemas.policy import Policy
@@ -118,7 +119,10 @@ class TableCollector:
                     writer.begin(piece)
                 else:
                     writer.add(piece)
-        files = {path: self._scan(path, rows, writer.forms[path], raw_values) for path, rows in writer.files.items()}
+        files = {
+            path: self._scan(path, rows, writer.forms[path], raw_values, anonymizer.names_of)
+            for path, rows in writer.files.items()
+        }
         coverage = sorted((*coverage, *self.without.values()), key=lambda entry: entry.metric)
         return StagedTable(self.table, source_token(self.opened.pseudonymizer, name), files, tuple(coverage))
 
@@ -200,20 +204,29 @@ class TableCollector:
     def _names_hosts(self) -> bool:
         return any(column.identity and self.policy.domains[column.identity].unmatched for column in self.table.labels)
 
-    def _scan(self, path: Path, rows: int, form: Form, raw_values: Raw[set[str]]) -> CommitFile:
-        """Hash a finished file and search it for every raw value, as it lies on the disk."""
+    def _scan(self, path: Path, rows: int, form: Form, raw_values: Raw[set[str]], names_of: NamesOf) -> CommitFile:
+        """Hash a finished file and search it for every raw value and for their order, as it lies on the disk."""
+        place = f"staged file of table {self.table.table}"
         content = path.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         key = data_key(self.source.settings.source.name, self.table, self.opened.window, sha256)
         with failing_closed(f"the search of table {self.table.table} for raw values"):
             findings = scan_staged(
                 path,
-                place=f"staged file of table {self.table.table}",
+                place=place,
                 names=(path.name, key.rpartition("/")[2]),
                 raw_values=raw_values,
                 grammar=build_grammar(self.table, self.policy, native=form == "native"),
             )
-        if findings:
+            order = check_raw_order(path, place=place, table=self.table, names_of=names_of)
+        if findings := [*findings, *order.findings]:
             raise PrivacyError(f"{findings[0]}; {len(findings)} findings in all; nothing of it was committed")
-        scan = RawScan(searched=len(raw_values), hits=0)
-        return CommitFile(path=key, sha256=sha256, bytes=len(content), rows=rows, raw_scan=scan, form=form)
+        return CommitFile(
+            path=key,
+            sha256=sha256,
+            bytes=len(content),
+            rows=rows,
+            raw_scan=RawScan(searched=len(raw_values), hits=0),
+            raw_order=RawOrder(compared=order.compared, follows=0),
+            form=form,
+        )

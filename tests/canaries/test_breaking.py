@@ -52,6 +52,8 @@ SNAPSHOT = {
     "write": "jobs.snapshot.runs:RunWriter.add",
     "scan": "jobs.snapshot.collect:scan_staged",
     "pages": "anonymize.audit.rawscan:read_channels",
+    "order": "jobs.snapshot.collect:check_raw_order",
+    "names": "anonymize.transform:TableAnonymizer.names_of",
     "record": "jobs.snapshot.run:CommitRecord",
     "commit": "jobs.snapshot.run:commit",
     "put": "jobs.store.folder:FolderStore.put_new",
@@ -94,7 +96,7 @@ OTHERS = {
 }
 DIVIDING = ("divide", "select")
 """Stages that only a metric of many series comes to."""
-CHECKS = ("scan", "pages")
+CHECKS = ("scan", "pages", "order", "names")
 """A search that breaks has found nothing, and that is no reason to commit."""
 QUICK = ("frames", "gather", "columns", "hosts", "series ids", "arrow", "write", "scan", "put", "commit", "count")
 QUICK_OTHERS = ("doctor ask", "serve", "lookup token")

@@ -36,7 +36,7 @@ def test_a_commit_of_format_1_0_is_still_read() -> None:
     )
 
     assert (hour.estimated, hour.reason, hour.scrapes) == (False, None, None)
-    assert a_commit(DAY, a_metric(hour)).format_version == "1.3"
+    assert a_commit(DAY, a_metric(hour)).format_version == "1.4"
 
 
 def an_hour(start: datetime, expected: int, received: int | None = None, **more: Any) -> HourCoverage:  # noqa: ANN401

@@ -19,7 +19,7 @@ import pyarrow as pa
 import jobs.clock
 from anonymize.keys import PseudonymKey
 from anonymize.pseudonyms import Pseudonymizer, encode_parts
-from schemas.raw import Raw, open_raw
+from schemas.raw import open_raw
 
 
 def decode_parts(encoded: bytes) -> Iterator[str | None]:
@@ -90,8 +90,8 @@ def leak_length() -> None:
 
     scan = TableCollector._scan
 
-    def scanned(self: TableCollector, path: Path, rows: int, form: Any, raw: Raw[set[str]]) -> CommitFile:  # noqa: ANN401
-        found = scan(self, path, rows, form, raw)
+    def scanned(self: TableCollector, *given: Any) -> CommitFile:  # noqa: ANN401 - handed on
+        found, raw = scan(self, *given), given[3]
         long = sum(len(value) >= 5 for value in open_raw(raw))
         return found.model_copy(update={"raw_scan": RawScan(searched=long, hits=0)})
 
