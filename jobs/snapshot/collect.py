@@ -119,10 +119,12 @@ class TableCollector:
                     writer.begin(piece)
                 else:
                     writer.add(piece)
-        files = {
+        found = {
             path: self._scan(path, rows, writer.forms[path], raw_values, anonymizer.names_of)
             for path, rows in writer.files.items()
         }
+        # as they came, runs of one metric stand in the order of the raw names at which they were cut
+        files = dict(sorted(found.items(), key=lambda pair: pair[1].path))
         coverage = sorted((*coverage, *self.without.values()), key=lambda entry: entry.metric)
         return StagedTable(self.table, source_token(self.opened.pseudonymizer, name), files, tuple(coverage))
 

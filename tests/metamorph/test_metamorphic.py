@@ -182,6 +182,8 @@ def split_staged(outcome: Outcome) -> tuple[dict[str, bytes], Outcome]:
     for name in others:
         if name.startswith("staging/commits/"):
             record = json.loads(others[name])
+            paths = [file["path"] for file in record["files"]]
+            assert paths == sorted(paths), "which run of a metric came first tells the order of names"
             record["files"] = sum(file["rows"] for file in record["files"])
             others[name] = json.dumps(record).encode()
     return runs, Outcome(others, re.sub(r"[0-9.]+ MiB|\"bytes\": \d+", "SIZE", outcome.said))
