@@ -79,7 +79,8 @@ class _Needles:
 
     def find(self, text: str) -> list[str]:
         """Return the values that are a part of the text."""
-        begins = {text[at : at + length] for length in range(1, _BEGIN + 1) for at in range(len(text))}
+        lengths = {len(begin) for begin in self._by_begin}
+        begins = {text[at : at + length] for length in lengths for at in range(len(text) - length + 1)}
         return [value for begin in self._by_begin.keys() & begins for value in self._by_begin[begin] if value in text]
 
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -133,6 +134,11 @@ class _Run:
     dead_windows: int = 0
     watch: DriftWatch | None = None
 
+    @cached_property
+    def policy_digest(self) -> str:
+        """Of the policy, which is the same for all windows."""
+        return digest(self.policy)
+
     def collect_window(self, window: Window, tables: Sequence[TableSchema]) -> None:
         """Collect the tables of one window; a table that fails leaves the others be.
 
@@ -253,7 +259,7 @@ class _Run:
             files=tuple(staged.files.values()),
             key_id=opened.pseudonymizer.key_id,
             policy=self.policy.policy,
-            policy_digest=digest(self.policy),
+            policy_digest=self.policy_digest,
             read=self.source.read_info,
             coverage=staged.coverage,
             created=self.clock(),
