@@ -34,6 +34,8 @@ class DriftWatch:
     """Types by metric, as the server tells them; ``None`` when it does not."""
     found: Counter[str] = field(default_factory=Counter)
     """How many metrics vanished, have another or an unknown type, and how many labels are new: each once a run."""
+    _before: dict[tuple[str, int], tuple[Window, frozenset[str]]] = field(default_factory=dict)
+    """By table, the window that this run committed last, and its metrics with series: the next need not be read."""
     _told: set[tuple[str, str, str]] = field(default_factory=set)
     _news: dict[str, list[str]] = field(default_factory=dict)
     """What the log has not told yet: names by what happened to them."""
@@ -46,6 +48,10 @@ class DriftWatch:
         noted = tuple(self._note(table, entry, had) for entry in coverage)
         self._log(table)
         return noted
+
+    def note_committed(self, table: TableSchema, window: Window, coverage: Iterable[MetricCoverage]) -> None:
+        """Remember what a window has, once it is committed."""
+        self._before[table.table, table.major] = (window, _with_series(coverage))
 
     def _note(self, table: TableSchema, entry: MetricCoverage, had: Collection[str]) -> MetricCoverage:
         metric = table.metric(entry.metric)
@@ -65,8 +71,11 @@ class DriftWatch:
     def _had_series(self, table: TableSchema, window: Window) -> frozenset[str]:
         """Return the metrics that had series in the window before, if that was committed."""
         before = Window(from_ms(2 * window.start_ms - window.end_ms), window.start)
+        window_before, metrics = self._before.get((table.table, table.major), (None, frozenset[str]()))
+        if window_before == before:
+            return metrics
         record = read_commit(self.store, self.source, table, before)
-        return frozenset(entry.metric for entry in record.coverage if entry.series) if record else frozenset()
+        return _with_series(record.coverage) if record else frozenset()
 
     def _tell(self, table: TableSchema, name: str, what: str) -> None:
         if (table.table, name, what) in self._told:
@@ -89,3 +98,7 @@ class DriftWatch:
                     "metrics have changed at the source", extra={"table": table.table, "what": what, "metrics": named}
                 )
         self._news.clear()
+
+
+def _with_series(coverage: Iterable[MetricCoverage]) -> frozenset[str]:
+    return frozenset(entry.metric for entry in coverage if entry.series)

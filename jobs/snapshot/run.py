@@ -231,6 +231,8 @@ class _Run:
 
     def _count(self, staged: StagedTable, window: Window) -> None:
         table = staged.table.table
+        if self.watch:
+            self.watch.note_committed(staged.table, window, staged.coverage)
         self.result.commits += 1
         self.result.rows += staged.rows
         self.result.series += sum(metric.series for metric in staged.coverage)

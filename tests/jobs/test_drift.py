@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from jobs.snapshot.drift import DriftWatch
 from jobs.snapshot.result import SnapshotResult
 from jobs.snapshot.run import run_snapshot
 from jobs.store import Store
+from jobs.store.folder import FolderStore
 from schemas.commit import CommitRecord, MetricCoverage
 from schemas.label_classes import read_label_classes
 from schemas.registry import latest_tables
@@ -159,3 +160,27 @@ def test_what_vanishes_together_is_one_line(caplog: pytest.LogCaptureFixture) ->
     (line,) = caplog.records
     assert vars(line)["metrics"] == f"{', '.join(sorted(gone)[:3])} and {len(gone) - 3} more"
     assert watch.found == {"vanished": len(gone)}
+
+
+def test_what_this_run_committed_is_not_read_again(tmp_path: Path) -> None:
+    """A backlog of thousands of windows would cost as many answers of a store that may be far away."""
+    table = latest_tables()["job"]
+    (metric, *_) = table.metrics
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    windows = [Window(start + number * QUARTER, start + (number + 1) * QUARTER) for number in range(4)]
+    read: list[str] = []
+
+    class Watched(FolderStore):
+        def get(self, key: str) -> bytes | None:
+            read.append(key)
+            return super().get(key)
+
+    watch = DriftWatch(Watched(tmp_path), "lab", read_label_classes(), None)
+    empty = [MetricCoverage(metric.name, "empty")]
+    watch.note_committed(table, windows[0], [MetricCoverage(metric.name, "complete", series=1)])
+
+    (noted,) = watch.note(table, windows[1], empty)
+    assert (noted.vanished, read) == (True, [])
+    (noted,) = watch.note(table, windows[3], empty)  # the window before this one was not committed by this run
+    assert not noted.vanished
+    assert [key.rpartition("/")[2] for key in read] == [f"{windows[2].name}.json"]
