@@ -190,6 +190,7 @@ def destroy(settings: Settings, key_id: str, *, now: datetime, record_gaps: bool
         snapshots=sum(entry.holds(each.window) for each in snapshots),
         gaps=lost,
     )
+    public = guard_public(open_store(settings.public, endpoint_url=settings.s3_endpoint_url), settings)
     if not entry.destroyed:
         if lost and not record_gaps:
             raise PrivacyError(_tell_lost(key_id, lost, collection.window))
@@ -198,8 +199,7 @@ def destroy(settings: Settings, key_id: str, *, now: datetime, record_gaps: bool
         destroy_key(settings.privacy.key_file, key_id, now=now)
     try:
         record_destruction(staging, record)
-        public = open_store(settings.public, endpoint_url=settings.s3_endpoint_url)
-        attest_destruction(guard_public(public, settings), record, releases)
+        attest_destruction(public, record, releases)
     except StoreError as error:
         raise StoreError(f"{key_id} is destroyed, but not recorded everywhere; repeat this: {error}") from None
     return Destruction(record, done=True, releases=releases)

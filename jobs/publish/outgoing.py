@@ -46,8 +46,9 @@ def read_words(settings: Settings) -> WordSearch | None:
 
     words = read_word_list(settings.privacy.word_list)
     tables = registry_of(settings).by_version.values()
-    pages = [each.read_text("utf-8") for each in (files("jobs.publish") / "templates").iterdir()]
-    return WordSearch(words, public_text="\n".join([public_text(read_policy(settings.privacy.policy), tables), *pages]))
+    own = (each for part in (files("jobs.publish"), files("jobs.publish") / "templates") for each in part.iterdir())
+    texts = [each.read_text("utf-8") for each in own if each.name.endswith((".py", ".j2"))]
+    return WordSearch(words, public_text="\n".join([public_text(read_policy(settings.privacy.policy), tables), *texts]))
 
 
 class AuditedStore:

@@ -13,7 +13,7 @@ import pytest
 from anonymize.audit.words import WordSearch
 from jobs.config import Settings
 from jobs.kept import record_destruction
-from jobs.publish import catalog, outgoing
+from jobs.publish import built, catalog, outgoing
 from jobs.publish.built import approve
 from jobs.publish.retract import run_retract
 from jobs.publish.run import run_publish
@@ -22,7 +22,7 @@ from jobs.store import open_store
 from schemas.destruction import KeyDestruction
 from schemas.errors import PrivacyError
 from schemas.manifest import Catalog, ReleaseInfo
-from tests.audit.release import SECRET, TOKEN
+from tests.audit.release import POLICY, SECRET, TOKEN
 from tests.jobs.audited import NOW, VERSION, a_clock, publisher_settings, write_audited
 from tests.store.places import FULL
 
@@ -187,8 +187,9 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> WordSearch:
 
 @pytest.fixture
 def prepared(search: WordSearch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the words be made ready once for all tests: that takes longer than any of them."""
+    """Let words and policy be read once for all tests: that takes longer than any of them."""
     monkeypatch.setattr(outgoing, "read_words", lambda settings: search)
+    monkeypatch.setattr(built, "read_policy", lambda name: POLICY)
 
 
 def contents(settings: Settings) -> dict[str, bytes]:

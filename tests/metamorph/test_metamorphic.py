@@ -24,6 +24,7 @@ import yaml
 from demo.errors import DemoError
 from demo.packages import find_programs
 from demo.servers import start_prometheus
+from schemas.registry import latest_tables
 from tests.collector.histogram_wire import write_mixed
 from tests.jobs.bench import Bench
 from tests.metamorph.world import World
@@ -39,6 +40,11 @@ SMALL: Final = [
     ["jobs.snapshot.series", "GROUP_ROWS", 200],
 ]
 """Sizes so small that a metric has many blocks, and a run many row groups."""
+
+
+SLICE: Final = ("job", "namespace", "scrape", "volume", "workload")
+FULL: Final = bool(os.environ.get("OPSCOMMONS_TEST_FULL"))  # noqa: TID251 - tests may look
+DIVIDED: Final = SLICE if FULL else ("namespace", "workload")
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worlds]:
     except DemoError as error:
         pytest.skip(f"Prometheus not available: {error}")
     with started as server:
-        both, native = list(world.series()), list(world.native_series())
+        both, native = list(world.series()), list(world.native_series(latest_tables() if FULL else SLICE))
         for naming in (0, 1):
             prometheus = RealPrometheus(server, programs)
             prometheus.write((names[naming], samples) for names, samples in both)
@@ -160,11 +166,6 @@ def differences(one: Outcome, two: Outcome) -> list[str]:
     names += [name for name in one.files.keys() & two.files.keys() if one.files[name] != two.files[name]]
     lines = zip_longest(one.said.splitlines(), two.said.splitlines())
     return [*names, *(f"{left} / {right}" for left, right in lines if left != right)]
-
-
-SLICE: Final = ("job", "namespace", "scrape", "volume", "workload")
-FULL: Final = bool(os.environ.get("OPSCOMMONS_TEST_FULL"))  # noqa: TID251 - tests may look
-DIVIDED: Final = SLICE if FULL else ("namespace", "workload")
 
 
 def publish_both(worlds: Worlds, folder: Path, **how: Any) -> tuple[Outcome, Outcome]:  # noqa: ANN401 - of publish

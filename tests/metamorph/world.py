@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -110,13 +110,14 @@ class World:
                         labels = self._labels(policy, table, metric, number)
                         yield self._series(metric.name, labels, number)
 
-    def native_series(self) -> Iterator[tuple[tuple[Labels, Labels], Mixed]]:
-        """Yield the same of native histograms, of each table a metric that has them published and one that has not.
+    def native_series(self, tables: Collection[str]) -> Iterator[tuple[tuple[Labels, Labels], Mixed]]:
+        """Yield the same of native histograms, of each of the tables a metric that has them published and one that has
+        not.
 
         They have no ``cluster``: where the query API serves, one of them is enough to fail a table.
         """
         policy = read_policy("default")
-        for table in latest_tables().values():
+        for table in map(latest_tables().__getitem__, tables):
             for metric in _may_be_native(table):
                 for number in range(SERIES):
                     labels = self._labels(policy, table, metric, number)
