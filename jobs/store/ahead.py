@@ -46,11 +46,10 @@ def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes
                     answer.set_exception(error)
             del read, key, answer  # else the last object that was read stays while this waits for the next
 
-    ask(2 * PARALLEL)
-    threads = [Thread(target=serve, name="read-objects", daemon=True) for _ in range(min(PARALLEL, len(asked)))]
-    for thread in threads:
-        thread.start()
-    try:
+    try:  # from here on a signal may end it anywhere, while a thread is started, too
+        ask(2 * PARALLEL)
+        for _ in range(min(PARALLEL, len(asked))):
+            Thread(target=serve, name="read-objects", daemon=True).start()
         while asked:
             key, answer = asked[0]
             while not answer.done():
@@ -62,5 +61,5 @@ def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes
     finally:
         for _, answer in asked:
             answer.cancel()
-        for _ in threads:
+        for _ in range(PARALLEL):
             work.put(None)

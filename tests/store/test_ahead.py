@@ -112,5 +112,6 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_a_store_that_hangs(tmp_pat
     assert all(thread.daemon for thread in hanging)  # the interpreter does not wait for them either
     released.set()
     for thread in hanging:
-        thread.join(20)
+        thread.join(2)
+    assert not any(thread.is_alive() for thread in hanging)
     assert len(store.asked) == PARALLEL  # what had not begun never does
