@@ -130,7 +130,7 @@ class AuditedStore:
     def _learn(self, content: bytes) -> None:
         with suppress(ValidationError):
             tombstone = Retraction.model_validate_json(content)
-            self._rules.said.add(tombstone.reason)
+            self._rules.said |= {tombstone.reason, json.dumps(tombstone.reason, ensure_ascii=False)[1:-1]}
             self._rules.hashes.add(tombstone.manifest_sha256)
 
 

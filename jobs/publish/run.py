@@ -126,8 +126,8 @@ def _sign(settings: Settings, release: AuditedRelease) -> Signature | None:
 def _rehearse(public: AuditedStore, release: AuditedRelease, attest_all: Callable[[Store], None], *, at: str) -> None:
     """Let all that is written beside the release pass its audit, before the first byte of either is public."""
     draft, version = public.draft(), release.manifest.release.version
+    draft.put_new(release_prefix(version) + MANIFEST, release.content)  # first, so that its digest is known
     attest_all(draft)
-    draft.put_new(release_prefix(version) + MANIFEST, release.content)
     attest_published(draft, version, release.manifest_sha256, at=at)
     rebuild_catalog(draft)
 

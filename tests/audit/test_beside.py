@@ -241,7 +241,7 @@ def test_what_a_publisher_says_on_purpose_passes_and_goes_on_to_pass(tmp_path: P
     who = {"title": f"Data of {SECRET}", "maintainer": f"The people of {SECRET}", "contact": "data@quokka.example"}
     settings = ready(tmp_path, **who)
     run_publish(settings, VERSION, clock=a_clock())
-    result = run_retract(settings, VERSION, reason="Ask data@quokka.example.", clock=a_clock())
+    result = run_retract(settings, VERSION, reason='Ask "data@quokka.example".', clock=a_clock())
     later = settings.model_copy(
         update={"release": settings.release.model_copy(update={"contact": "new@quokka.example"})}
     )
