@@ -19,7 +19,7 @@ from jobs.card.gaps import merge_gaps
 from jobs.card.picture import draw_coverage
 from jobs.release.coverage import CoverageRow, ReleaseCoverage, cover_release
 from schemas.arrow import COVERAGE_SCHEMA
-from schemas.commit import CommitRecord, HourCoverage, MetricCoverage, ReadInfo, Span
+from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, ReadInfo, Span
 from schemas.coverage import REASONS
 from schemas.hours import HOUR_MS, cut_at_hours
 from schemas.windows import Window, from_ms
@@ -35,7 +35,12 @@ def test_a_commit_of_format_1_0_is_still_read() -> None:
         '{"start": "2026-11-01T00:00:00Z", "expected": 120, "received": 119, "held": 0, "points": 120}'
     )
 
+    file = CommitFile.model_validate_json(
+        '{"path": "data/a.parquet", "sha256": "00", "bytes": 1, "rows": 1, "raw_scan": {"searched": 7, "hits": 0}}'
+    )
+
     assert (hour.estimated, hour.reason, hour.scrapes) == (False, None, None)
+    assert (file.form, file.raw_order) == ("float", None)
     assert a_commit(DAY, a_metric(hour)).format_version == "1.4"
 
 
