@@ -34,8 +34,9 @@ A chance that comes true would come true for the same names in every window.
 _GROUPS: Final = 2
 """So many row groups of a file are read, the largest: every metric is sorted by the same code."""
 _MOST_NAMES: Final = 2_000
-"""So many names are compared within a scope, and so many runs of equal rows are looked at in a row group and column."""
+"""So many names are compared within a scope."""
 _MOST_RUNS: Final = 20_000
+"""So many runs of equal rows are looked at in a row group and column."""
 _EXPONENTS: Final = tuple(np.geomspace(1e-4, 20, 60).tolist())
 """Chernoff's bound holds for each of them, and the least counts."""
 
