@@ -20,10 +20,18 @@ SHAPES: Final = {
     "gpu-uuid": re.compile(r"\bGPU-[0-9a-f]{8}-"),
 }
 
+_SHORTEST_ADDRESS: Final = 5
+"""No shape is shorter, so a shorter phrase has none to excuse; taken out, it would tear those of others apart."""
+
 
 def find_shapes(text: str, *, allowed: Collection[str] = ()) -> dict[str, int]:
-    """Return shape name to how often it occurs, once what the operator publishes on purpose is taken out."""
+    """Return shape name to how often it occurs, once what the operator publishes on purpose is taken out.
+
+    >>> find_shapes("Ask ops@lab.example, or 10.0.0.7", allowed=["ops@lab.example", "0"])
+    {'ipv4-address': 1}
+    """
     for known in allowed:
-        text = text.replace(known, "")
+        if len(known) >= _SHORTEST_ADDRESS:
+            text = text.replace(known, " ")
     counts = {name: len(shape.findall(text)) for name, shape in SHAPES.items()}
     return {name: count for name, count in counts.items() if count}
