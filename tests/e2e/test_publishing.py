@@ -197,6 +197,7 @@ def test_the_same_snapshots_give_the_same_bytes(world: World, tmp_path: Path) ->
     assert (again / "SHA256SUMS").read_bytes() == (built / "SHA256SUMS").read_bytes()
 
 
+@pytest.mark.skipif(not FULL, reason="builds everything once more: make test-full")
 def test_the_demo_runs_again(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     """A second run reuses the server, collects only what is missing, and takes the next free versions."""
     before = {path.name for path in (world.public / "releases").iterdir()}
