@@ -15,13 +15,14 @@ help: ## List the targets
 
 install: $(STAMP) $(KERNELS) ## Make the virtual environment .venv with locked versions
 
-$(STAMP): requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
+$(STAMP): requirements/pip.lock requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "found $$($(PYTHON) --version); wanted Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing; installing it"; bash scripts/as_root.sh apt-get update -qq; bash scripts/as_root.sh apt-get install -y -qq python3-venv; }
 	@echo "installing the locked packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e datasets/client
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.lock # the distribution's takes thrice as long
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.lock
+	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e datasets/client
 	@touch $@
 
 $(KERNELS): $(STAMP)
@@ -73,6 +74,7 @@ bench-release: install ## Build a release of 50 million rows; writes reports/rel
 
 lock: install ## Resolve the locked versions anew
 	@$(BIN)/pip install --quiet pip-tools
+	@echo pip | $(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --allow-unsafe -o requirements/pip.lock -
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --allow-unsafe --extra dev -o requirements/dev.lock pyproject.toml datasets/client/pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --allow-unsafe -c requirements/dev.lock -o requirements/runtime.lock pyproject.toml
 

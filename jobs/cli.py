@@ -6,6 +6,7 @@ that ``--help`` answers at once.
 
 import dataclasses
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -42,12 +43,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(backfill)
-app.command()(expire)
 app.add_typer(key_app, name="key")
 app.add_typer(signing_app, name="signing")
 app.add_typer(schema_app, name="schema")
 app.add_typer(policy_app, name="policy")
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"opspub {metadata.version('opscommons-publisher')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -58,6 +63,9 @@ def _root(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every event.")] = False,
     log: Annotated[str, typer.Option(help="How log lines look: text or json.")] = "text",
+    _version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
+    ] = False,
 ) -> None:
     from jobs.log import configure_logging
 
@@ -115,6 +123,9 @@ def snapshot(
     seconds = read_stopwatch() - began
     facts = {**dataclasses.asdict(result), "seconds": round(seconds, 3)}
     print_result(as_json, facts, list(render_snapshot(result, seconds)))
+
+
+app.command()(backfill)
 
 
 @app.command()
@@ -276,6 +287,9 @@ def gc(
             settings_of(context), grace=duration_of(grace), apply=apply, now=read_clock(), progress=progress
         )
     print_result(as_json, orphan_facts(result, apply=apply), list(render_orphans(result, apply=apply)))
+
+
+app.command()(expire)
 
 
 def _confirm(question: str) -> None:

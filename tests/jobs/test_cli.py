@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from demo.servers import Server
 from jobs.clock import read_clock
 from tests.jobs.bench import KEY, OPSPUB, Bench
 
+ROOT = Path(__file__).parents[2]
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 SECRET: str = KEY["keys"][0]["secret"]
@@ -38,6 +40,15 @@ def test_every_command_has_help_and_needs_no_configuration_for_it(tmp_path: Path
     shown = subprocess.run([OPSPUB, *command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert "--json" in shown.stdout
+
+
+def test_it_says_which_version_it_is(bench: Bench) -> None:
+    """The first question of every report of a bug."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    ran = bench.run("--version")
+
+    assert (ran.code, ran.out) == (0, f"opspub {project['version']}\n")
 
 
 def test_an_unknown_command_is_a_usage_error(bench: Bench) -> None:
