@@ -16,6 +16,7 @@ from demo.errors import DemoError
 from demo.packages import Programs, find_programs
 from demo.servers import NODE_EXPORTER, PROMETHEUS, attach, find_free_port, is_running, start_prometheus
 from tests.demo.builders import END, REPOSITORY, SEED
+from tests.store.places import FULL
 
 NO_TARGETS = "scrape_configs: []\n"
 
@@ -65,6 +66,7 @@ def test_a_prometheus_that_is_not_there_is_named(tmp_path: Path) -> None:
         find_programs(tmp_path, environment={"PROMETHEUS_BIN": "/nowhere/prometheus"})
 
 
+@pytest.mark.skipif(not FULL, reason="tests/e2e has it in its world: make test-full")
 def test_the_source_comes_up_on_its_past_and_goes_down(programs: Programs, tmp_path: Path) -> None:
     """What is simulated is written once; bringing the servers up must not write it again."""
     environment = {"PROMETHEUS_BIN": str(programs.prometheus), "PATH": str(programs.node_exporter.parent)}

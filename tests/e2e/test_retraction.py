@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.world import World
 from tests.lab.fixtures import gateway
 from tests.lab.rgw import Gateway
-from tests.store.places import BucketPlace, use_credentials
+from tests.store.places import FULL, BucketPlace, use_credentials
 
 __all__ = ["gateway"]
 
@@ -160,6 +160,7 @@ def test_readers_are_told_how_long_to_keep_what_they_get(
     }
 
 
+@pytest.mark.skipif(not FULL, reason="tests/jobs has it on a smaller release: make test-full")
 def test_a_second_person_must_look_where_the_configuration_says_so(world: World, tmp_path: Path) -> None:
     """Fail closed by the command line, too: exit 5 and nothing public, until two have approved these bytes."""
     version = world.releases["real"].name

@@ -249,7 +249,7 @@ def test_main_guards_before_anything_else(tmp_path: Path) -> None:
     assert SECRET not in ran.stderr
 
 
-@pytest.mark.parametrize(("argument", "code"), [("--version", 2), ("--help", 0)])
+@pytest.mark.parametrize(("argument", "code"), [("--nonsense", 2), ("--help", 0)])
 def test_a_library_that_aborts_in_its_teardown_changes_no_exit_code(tmp_path: Path, argument: str, code: int) -> None:
     """CronJobs and people go by the code; a signal in the place of 6 would send them elsewhere."""
     program = """
