@@ -22,6 +22,7 @@ $(STAMP): requirements/pip.lock requirements/dev.lock pyproject.toml datasets/cl
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.lock # the distribution's takes thrice as long
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true # side by side, as pip does not; some packages ship files that are no Python
 	@PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e datasets/client
 	@touch $@
 
