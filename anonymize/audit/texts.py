@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from anonymize.audit.findings import Finding
 from anonymize.audit.grammar import TOKEN_IN_TEXT
-from anonymize.audit.shapes import find_shapes
+from anonymize.audit.shapes import SHAPES, find_shapes
 from anonymize.audit.subject import MANIFEST, SUMS, Subject
 
-_E_MAIL: Final = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 """Unicode's categories of what controls, formats, or stands for nothing."""
 _KEY_ID: Final = re.compile(r"k_[0-9a-f]{16}")
@@ -53,7 +52,7 @@ def check_content(
     if content != text.encode():
         yield Finding(place, "not-utf-8")
     # formats escape what stands around an address, never the address itself
-    allowed = [word for given in said for word in (given, *_E_MAIL.findall(given))]
+    allowed = [word for given in said for word in (given, *SHAPES["e-mail-address"].findall(given))]
     yield from (Finding(place, code, count) for code, count in find_shapes(text, allowed=allowed).items())
     if unseen := sum(1 for sign in text if sign not in "\n\t" and unicodedata.category(sign) in _UNSEEN):
         yield Finding(place, "unseen-character", unseen)

@@ -158,9 +158,11 @@ def find_signatures(public: WholeStore, version: str, manifest_sha256: str, list
     """
     folder = attestations(version)
     names = (listed or set()) | set(_parse(version, _get(public, folder + SUMS) or b"") or ())
-    found = [name for name in sorted(names) if _SIGNATURE.fullmatch(name)]
-    present = [name for name in found if _is_signature(_get(public, folder + name), name, version, manifest_sha256)]
-    return tuple(name.removeprefix("signature-").removesuffix(".json") for name in present)
+    return tuple(
+        match["key_id"]
+        for match in map(_SIGNATURE.fullmatch, sorted(names))
+        if match and _is_signature(_get(public, folder + match[0]), match[0], version, manifest_sha256)
+    )
 
 
 def find_signers(

@@ -51,8 +51,8 @@ def build_catalog(manifests: dict[str, tuple[Manifest, str]], retractions: dict[
 def rebuild_catalog(store: Store) -> Catalog:
     """Write catalog and index from what is in the store, again until nothing came in between."""
     while True:
-        catalog = _write_catalog(store, {})
-        if _present_catalog(store, {}) == catalog:
+        catalog = write_catalog(store)
+        if _present_catalog(store) == catalog:
             return catalog
 
 
@@ -76,16 +76,17 @@ def check_catalog(store: Store, found: Catalog, content: bytes) -> str | None:
 
 def announce_retraction(store: Store, tombstone: Retraction) -> Catalog:
     """Write catalog and index as if the tombstone were there already: readers learn of it before anything else."""
-    return _write_catalog(store, {tombstone.version: tombstone})
+    return write_catalog(store, tombstone)
 
 
-def _write_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
-    catalog = _present_catalog(store, pending)
+def write_catalog(store: Store, *pending: Retraction) -> Catalog:
+    """Write catalog and index once, from what is in the store and the tombstones that are about to be."""
+    catalog = _present_catalog(store, *pending)
     store.put(CATALOG, readable_json(catalog))
     store.put(INDEX, render_site(catalog))
     return catalog
 
 
-def _present_catalog(store: Store, pending: dict[str, Retraction]) -> Catalog:
-    retractions = pending | read_retractions(store)
+def _present_catalog(store: Store, *pending: Retraction) -> Catalog:
+    retractions = {tombstone.version: tombstone for tombstone in pending} | read_retractions(store)
     return build_catalog(read_standing(store, retractions), retractions)

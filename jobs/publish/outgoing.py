@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -42,13 +41,12 @@ def read_words(settings: Settings) -> WordSearch | None:
     """Return the search for the operator's words. What the source calls things now is searched for in the release."""
     if settings.privacy.word_list is None:
         return None
-    from jobs.release.words import public_text, read_word_list
+    from jobs.release.words import public_text, read_shipped, read_word_list
 
     words = read_word_list(settings.privacy.word_list)
     tables = registry_of(settings).by_version.values()
-    own = (each for part in (files("jobs.publish"), files("jobs.publish") / "templates") for each in part.iterdir())
-    texts = [each.read_text("utf-8") for each in own if each.name.endswith((".py", ".j2"))]
-    return WordSearch(words, public_text="\n".join([public_text(read_policy(settings.privacy.policy), tables), *texts]))
+    beside = read_shipped("jobs.publish", "jobs.publish.templates")
+    return WordSearch(words, public_text=f"{public_text(read_policy(settings.privacy.policy), tables)}\n{beside}")
 
 
 class AuditedStore:

@@ -13,7 +13,7 @@ from jobs.kept import keep_span
 from jobs.layout import MANIFEST, SUMS, release_prefix
 from jobs.publish.attest import add_signature, attest, attest_destroyed_key, attest_published
 from jobs.publish.built import Approval, AuditedRelease, read_approvals, read_audited, read_sums
-from jobs.publish.catalog import rebuild_catalog
+from jobs.publish.catalog import rebuild_catalog, write_catalog
 from jobs.publish.erase import erase_release
 from jobs.publish.outgoing import AuditedStore, guard_public
 from jobs.publish.sign import Signature, read_signing_key, sign
@@ -129,7 +129,7 @@ def _rehearse(public: AuditedStore, release: AuditedRelease, attest_all: Callabl
     draft.put_new(release_prefix(version) + MANIFEST, release.content)  # first, so that its digest is known
     attest_all(draft)
     attest_published(draft, version, release.manifest_sha256, at=at)
-    rebuild_catalog(draft)
+    write_catalog(draft)
 
 
 def _attest(

@@ -133,8 +133,8 @@ def render_verification(result: VerifyResult) -> Iterator[str]:
     if result.access == "credentials":
         yield "read with credentials, since nobody can read it without"
     if result.signed_by is None and result.signatures:
-        keys, *more = result.signatures
-        said = f"signatures of the keys {' and '.join((keys, *more))} lie" if more else f"a signature of {keys} lies"
+        keys = " and ".join(result.signatures)
+        said = f"signatures of the keys {keys} lie" if len(result.signatures) > 1 else f"a signature of {keys} lies"
         yield f"not checked: {said} beside it; --public-key FILE does, with what the publisher gives elsewhere"
     yield f"{result.version}: {result.files} files, {_in_words(result.bytes)}, manifest {result.manifest_sha256}"
     yield f"proven: {result.proven}"

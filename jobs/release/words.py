@@ -78,15 +78,18 @@ def read_label_values(settings: Settings, *, now: datetime) -> frozenset[str] | 
 
 def public_text(policy: Policy, tables: Iterable[TableSchema]) -> str:
     """Return all text that the program itself brings into a release; words of it are nobody's secret."""
-    own = (files("jobs.release"), files("jobs.card"), files("jobs.card") / "templates", files("schemas"))
-    texts = [
+    shipped = read_shipped("jobs.release", "jobs.card", "jobs.card.templates", "schemas")
+    return "\n".join([shipped, *(readable_json(each).decode() for each in (*tables, policy))])
+
+
+def read_shipped(*packages: str) -> str:
+    """Return the code, templates and YAML that lie directly in some packages."""
+    return "\n".join(
         each.read_text("utf-8")
-        for folder in own
-        for each in folder.iterdir()
+        for package in packages
+        for each in files(package).iterdir()
         if each.name.endswith((".py", ".j2", ".yaml"))
-    ]
-    texts += [readable_json(schema).decode() for schema in tables]
-    return "\n".join([*texts, readable_json(policy).decode()])
+    )
 
 
 def _public_labels(tables: Iterable[TableSchema]) -> frozenset[str]:

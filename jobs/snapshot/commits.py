@@ -53,7 +53,7 @@ def ensure_description(store: Store, wanted: StoreDescription) -> None:
 def check_description(store: Store, wanted: StoreDescription) -> None:
     """Raise ``UsageError`` when the snapshots of a store have another window, step or lookback than wanted."""
     try:
-        found = StoreDescription.model_validate_json(_read(store, _DESCRIPTION))
+        found = StoreDescription.model_validate_json(_there(store, _DESCRIPTION, store.get(_DESCRIPTION)))
     except ValidationError:
         raise StoreError(f"{_DESCRIPTION} in {store.url} is not the description of a store") from None
     if found == wanted:
@@ -144,23 +144,16 @@ def read_outlines(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Comm
 
 
 def _parse(store: Store, key: str, content: bytes | None, kind: type[_Record]) -> _Record:
-    if content is None:
-        raise _gone(store, key)
     try:
-        return kind.model_validate_json(content)
+        return kind.model_validate_json(_there(store, key, content))
     except ValidationError as error:
         raise StoreError(f"{key} in {store.url} is not a commit record: {error.error_count()} problems") from None
 
 
-def _read(store: Store, key: str) -> bytes:
-    content = store.get(key)
+def _there(store: Store, key: str, content: bytes | None) -> bytes:
     if content is None:
-        raise _gone(store, key)
+        raise StoreError(f"{key} was just in {store.url} and is gone")
     return content
-
-
-def _gone(store: Store, key: str) -> StoreError:
-    return StoreError(f"{key} was just in {store.url} and is gone")
 
 
 def _span(milliseconds: int) -> str:

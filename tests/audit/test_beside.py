@@ -265,7 +265,7 @@ def test_what_changes_between_the_trial_and_the_writing_is_looked_at_again(
 
     def changing(*given: Any) -> Catalog:  # noqa: ANN401 - handed on
         made.append(build(*given))
-        return made[-1].model_copy(update={"latest": SECRET if len(made) > 2 else made[-1].latest})
+        return made[-1].model_copy(update={"latest": SECRET if len(made) > 1 else made[-1].latest})
 
     monkeypatch.setattr(catalog, "build_catalog", changing)
 

@@ -1,11 +1,12 @@
-"""The smallest valid facts and catalogs, to be changed where a test looks."""
+"""The smallest valid records, facts and catalogs, to be changed where a test looks."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from jobs.card.facts import Gap, HourFacts, MetricFacts, ReleaseFacts, TableFacts
-from schemas.manifest import Catalog, CatalogEntry, ReleaseInfo
+from schemas.commit import CommitRecord, ReadInfo, Span
+from schemas.manifest import Catalog, CatalogEntry, Manifest, ReleaseInfo, Totals
 from schemas.policy import Policy
 from schemas.table import TableSchema
 
@@ -55,6 +56,48 @@ def a_node_schema() -> TableSchema:
             ],
         }
     )
+
+
+def a_commit_record(start: datetime, *, width: timedelta = HOUR, **changed: Any) -> CommitRecord:  # noqa: ANN401 - any field
+    """Commit a window of the table ``node`` without any file."""
+    fields: dict[str, Any] = {
+        "run": "0",
+        "source": "lab",
+        "source_token": "src_aaaaaaaaaaaaaaaa",
+        "provenance": "simulated",
+        "table": "node",
+        "schema_version": "1.0",
+        "schema_digest": "sha256:0",
+        "window": Span(start=start, end=start + width),
+        "files": (),
+        "key_id": "k_0",
+        "policy": "default",
+        "policy_digest": "sha256:0",
+        "read": ReadInfo(path="remote-read", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
+        "coverage": (),
+        "created": start + 2 * HOUR,
+    }
+    return CommitRecord(**fields | changed)
+
+
+def a_manifest(version: str, **changed: Any) -> Manifest:  # noqa: ANN401 - any field
+    """Describe a release of one day without any file."""
+    fields: dict[str, Any] = {
+        "release": ReleaseInfo(version=version, title="t", license="CC-BY-4.0", maintainer="m", contact="c"),
+        "provenance": "simulated",
+        "created": changed.get("end", DAY + 24 * HOUR),
+        "start": DAY,
+        "end": DAY + 24 * HOUR,
+        "step_ms": 30_000,
+        "sources": ("src_aaaaaaaaaaaaaaaa",),
+        "key_id": "k_0",
+        "policy": "default",
+        "policy_digest": "sha256:0",
+        "tables": (),
+        "totals": Totals(files=0, bytes=0, data_bytes=0, rows=0, series=0),
+        "files": (),
+    }
+    return Manifest(**fields | changed)
 
 
 def a_gpu_schema() -> TableSchema:

@@ -11,9 +11,9 @@ from jobs.config import Settings
 from jobs.gc import Orphan, run_gc
 from jobs.snapshot.commits import commit, data_key, put_files
 from jobs.store import WholeStore
-from schemas.commit import CommitFile, CommitRecord, RawScan, ReadInfo, Span
+from schemas.commit import CommitFile, RawScan
 from schemas.windows import Window
-from tests.jobs.builders import a_node_schema
+from tests.jobs.builders import a_commit_record, a_node_schema
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -39,23 +39,7 @@ def stage(store: WholeStore, folder: Path, content: bytes, hour: int, source: st
 def commit_files(store: WholeStore, hour: int, *files: CommitFile, source: str = "lab") -> None:
     commit(
         store,
-        CommitRecord(
-            run="run-1",
-            source=source,
-            source_token="src_" + "a" * 16,
-            provenance="simulated",
-            table=NODE.table,
-            schema_version=NODE.version,
-            schema_digest="sha256:0",
-            window=Span(start=window(hour).start, end=window(hour).end),
-            files=files,
-            key_id="k_0",
-            policy="default",
-            policy_digest="sha256:0",
-            read=ReadInfo(path="remote-read", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-            coverage=(),
-            created=START,
-        ),
+        a_commit_record(window(hour).start, run="run-1", source=source, files=files, created=START),
     )
 
 

@@ -15,10 +15,11 @@ from jobs.snapshot.commits import commit, data_key, ensure_description, put_file
 from jobs.snapshot.runs import RunWriter, begin_run
 from jobs.store import open_store
 from schemas.arrow import data_schema, staged_schema
-from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, RawScan, ReadInfo, Span
+from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, RawScan
 from schemas.digest import digest
 from schemas.registry import find_table, read_policy
 from schemas.windows import Window, to_ms
+from tests.jobs.builders import a_commit_record
 
 DAY: Final = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -90,24 +91,20 @@ def stage(
     sha256 = hashlib.sha256(content).hexdigest()
     key = data_key(settings.source.name, schema, window, sha256)
     hour = HourCoverage(start=start, expected=count, received=count, held=0, points=count)
-    record = CommitRecord(
-        run="0",
+    record = a_commit_record(
+        start,
         source=settings.source.name,
         source_token=a_token("src", "lab"),
-        provenance="simulated",
         table=table,
         schema_version=schema.version,
         schema_digest=digest(schema),
-        window=Span(start=window.start, end=window.end),
         files=(
             CommitFile(path=key, sha256=sha256, bytes=len(content), rows=count, raw_scan=RawScan(searched=9, hits=0)),
         ),
         key_id=key_id,
         policy=policy.policy,
         policy_digest=digest(policy),
-        read=ReadInfo(path="remote-read", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
         coverage=(MetricCoverage(metric=metric, status="complete", series=len(ordered), rows=count, hours=(hour,)),),
-        created=start + 2 * HOUR,
     )
     store = open_store(settings.staging, endpoint_url=None)
     ensure_description(store, wanted_description(settings.collection))

@@ -13,28 +13,10 @@ from jobs.publish.catalog import (
 from jobs.published import read_manifests
 from jobs.store.folder import FolderStore
 from schemas.digest import readable_json
-from schemas.manifest import Manifest, ReleaseInfo, Retraction, Totals
+from schemas.manifest import Retraction
+from tests.jobs.builders import a_manifest
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-def a_manifest(version: str) -> Manifest:
-    info = ReleaseInfo(version=version, title="Made up", license="CC-BY-4.0", maintainer="nobody", contact="nobody")
-    return Manifest(
-        release=info,
-        provenance="simulated",
-        created=MOMENT,
-        start=MOMENT,
-        end=MOMENT,
-        step_ms=30_000,
-        sources=("src_aaaaaaaaaaaaaaaa",),
-        key_id="k_0",
-        policy="default",
-        policy_digest="sha256:0",
-        tables=(),
-        totals=Totals(files=0, bytes=1, data_bytes=1, rows=2, series=3),
-        files=(),
-    )
 
 
 def a_retraction(version: str) -> Retraction:

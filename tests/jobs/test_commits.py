@@ -17,11 +17,11 @@ from jobs.snapshot.commits import (
     read_commits,
 )
 from jobs.store.folder import FolderStore
-from schemas.commit import CommitRecord, ReadInfo, Span, StoreDescription
+from schemas.commit import CommitRecord, StoreDescription
 from schemas.errors import CommitConflict, StoreError, UsageError
 from schemas.table import TableSchema
 from schemas.windows import Window
-from tests.jobs.builders import a_gpu_schema, a_node_schema
+from tests.jobs.builders import a_commit_record, a_gpu_schema, a_node_schema
 
 HOUR = timedelta(hours=1)
 HOUR_MS = 3_600_000
@@ -70,22 +70,13 @@ def a_record(
     *, run: str = "run-1", window: Window | None = None, table: TableSchema | None = None, source: str = "lab"
 ) -> CommitRecord:
     window, table = window or a_window(), table or a_node_schema()
-    return CommitRecord(
+    return a_commit_record(
+        window.start,
+        width=window.end - window.start,
         run=run,
         source=source,
-        source_token="src_" + "a" * 16,
-        provenance="simulated",
         table=table.table,
         schema_version=table.version,
-        schema_digest="sha256:" + "ab" * 32,
-        window=Span(start=window.start, end=window.end),
-        files=(),
-        key_id="k_0123456789abcdef",
-        policy="default",
-        policy_digest="sha256:" + "cd" * 32,
-        read=ReadInfo(path="remote-read", server_version="2.42.0", lookback_ms=300_000, lookback_includes_edge=True),
-        coverage=(),
-        created=START + 2 * HOUR,
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from jobs.release.heads import read_heads, read_records
 from jobs.snapshot.commits import commit_key
 from jobs.store.folder import FolderStore
-from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, RawScan, ReadInfo, Span
+from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, RawScan
 from schemas.digest import readable_json
+from tests.jobs.builders import a_commit_record
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 COMMITS = 100
@@ -23,20 +24,13 @@ def some_commits() -> Iterator[CommitRecord]:
         scan = RawScan(searched=100 + number % 7, hits=0)
         path = f"data/lab/node/v1/{start:%Y%m%dT%H%M%SZ}/{number:016x}.parquet"
         hour = HourCoverage(start=start, expected=24_000 + number, received=24_000, held=0, points=12_000)
-        yield CommitRecord(
+        yield a_commit_record(
+            start,
             run=f"{number:032x}",
-            source="lab",
-            source_token="src_aaaaaaaaaaaaaaaa",
-            provenance="simulated",
-            table="node",
-            schema_version="1.0",
             schema_digest=f"sha256:{'0' * 64}",
-            window=Span(start=start, end=start + timedelta(hours=1)),
             files=(CommitFile(path=path, sha256=f"{number:064x}", bytes=9, rows=9, raw_scan=scan),),
             key_id="k_0123456789abcdef",
-            policy="default",
             policy_digest=f"sha256:{'1' * 64}",
-            read=ReadInfo(path="http", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
             coverage=tuple(MetricCoverage(metric=f"m{n}", status="complete", hours=(hour,)) for n in range(10)),
             created=start + timedelta(hours=1, seconds=number),
         )

@@ -15,7 +15,8 @@ from schemas.digest import digest
 from schemas.errors import StoreError
 from schemas.registry import read_policy
 from schemas.windows import Window
-from tests.jobs.two_keys import DAY, HOUR, LINE, NOW, commit_hours, objects, rotate, settings_in
+from tests.jobs.builders import DAY, HOUR
+from tests.jobs.two_keys import LINE, NOW, commit_hours, objects, rotate, settings_in
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from jobs.store import open_store
 from schemas.destruction import KeyAttestation, LostSpan
 from schemas.errors import PrivacyError, StoreError, UsageError
 from schemas.windows import Window
-from tests.jobs.two_keys import DAY, HOUR, LINE, NOW, a_manifest, commit_hours, objects, publish, rotate, settings_in
+from tests.jobs.builders import DAY, HOUR, a_manifest
+from tests.jobs.two_keys import LINE, NOW, commit_hours, objects, publish, rotate, settings_in
 
 
 @pytest.fixture

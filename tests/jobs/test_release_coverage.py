@@ -19,11 +19,11 @@ from jobs.card.gaps import merge_gaps
 from jobs.card.picture import draw_coverage
 from jobs.release.coverage import CoverageRow, ReleaseCoverage, cover_release
 from schemas.arrow import COVERAGE_SCHEMA
-from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage, ReadInfo, Span
+from schemas.commit import CommitFile, CommitRecord, HourCoverage, MetricCoverage
 from schemas.coverage import REASONS
 from schemas.hours import HOUR_MS, cut_at_hours
 from schemas.windows import Window, from_ms
-from tests.jobs.builders import DAY, HOUR, a_gpu_schema, a_metric_facts, a_release_facts, a_table_facts
+from tests.jobs.builders import DAY, HOUR, a_commit_record, a_gpu_schema, a_metric_facts, a_release_facts, a_table_facts
 
 ROOT = Path(__file__).parents[2]
 METRIC = "DCGM_FI_DEV_GPU_UTIL"
@@ -54,23 +54,7 @@ def a_metric(*hours: HourCoverage, **more: Any) -> MetricCoverage:  # noqa: ANN4
 
 
 def a_commit(start: datetime, *metrics: MetricCoverage, width: timedelta = HOUR) -> CommitRecord:
-    return CommitRecord(
-        run="0",
-        source="made-up",
-        source_token="src_aaaaaaaaaaaaaaaa",
-        provenance="simulated",
-        table="gpu",
-        schema_version="2.1",
-        schema_digest="sha256:0",
-        window=Span(start=start, end=start + width),
-        files=(),
-        key_id="k_0",
-        policy="default",
-        policy_digest="sha256:0",
-        read=ReadInfo(path="remote-read", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-        coverage=metrics,
-        created=start + 2 * HOUR,
-    )
+    return a_commit_record(start, width=width, source="made-up", table="gpu", schema_version="2.1", coverage=metrics)
 
 
 def cover(*commits: CommitRecord, hours: int, width: timedelta = HOUR) -> ReleaseCoverage:

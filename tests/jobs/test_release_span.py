@@ -1,37 +1,19 @@
 """Which span a release covers, and what may not stand in one release."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from jobs.release.build import check_version, whole_days
 from jobs.release.heads import HeadMaker
-from schemas.commit import CommitRecord, ReadInfo, Span
+from schemas.commit import CommitRecord
 from schemas.errors import UsageError
 from schemas.windows import Window
-
-DAY = datetime(2026, 11, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+from tests.jobs.builders import DAY, HOUR, a_commit_record
 
 
 def a_commit(start: datetime, *, table: str = "node") -> CommitRecord:
-    return CommitRecord(
-        run="0",
-        source="made-up",
-        source_token="src_aaaaaaaaaaaaaaaa",
-        provenance="simulated",
-        table=table,
-        schema_version="1.0",
-        schema_digest="sha256:0",
-        window=Span(start=start, end=start + HOUR),
-        files=(),
-        key_id="k_0",
-        policy="default",
-        policy_digest="sha256:0",
-        read=ReadInfo(path="http", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-        coverage=(),
-        created=start + 2 * HOUR,
-    )
+    return a_commit_record(start, source="made-up", table=table)
 
 
 def test_the_first_release_takes_everything() -> None:

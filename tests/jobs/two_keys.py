@@ -1,18 +1,15 @@
 """A store of two keys: commits and releases of made-up windows, each under the key of its day."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anonymize.keys import add_key
 from jobs.config import Settings, check_settings, resolve_paths
 from jobs.snapshot.commits import commit
 from jobs.store import open_store
-from schemas.commit import CommitRecord, ReadInfo, Span
 from schemas.digest import readable_json
-from schemas.manifest import Manifest, ReleaseInfo, Totals
+from schemas.manifest import Manifest
+from tests.jobs.builders import DAY, HOUR, a_commit_record
 
-DAY = datetime(2026, 11, 1, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 NOW = DAY + 48 * HOUR
 LINE = DAY + 24 * HOUR
 
@@ -26,44 +23,6 @@ def settings_in(folder: Path, **changes: object) -> Settings:
     return resolve_paths(check_settings(given | changes, "test"), folder)
 
 
-def a_record(start: datetime, table: str, *, key_id: str, source: str = "lab") -> CommitRecord:
-    return CommitRecord(
-        run="0",
-        source=source,
-        source_token="src_aaaaaaaaaaaaaaaa",
-        provenance="simulated",
-        table=table,
-        schema_version="1.0",
-        schema_digest="sha256:0",
-        window=Span(start=start, end=start + HOUR),
-        files=(),
-        key_id=key_id,
-        policy="default",
-        policy_digest="sha256:0",
-        read=ReadInfo(path="http", server_version="2.42", lookback_ms=300_000, lookback_includes_edge=True),
-        coverage=(),
-        created=start + 2 * HOUR,
-    )
-
-
-def a_manifest(version: str, *, key_id: str, start: datetime, end: datetime) -> Manifest:
-    return Manifest(
-        release=ReleaseInfo(version=version, title="t", license="CC-BY-4.0", maintainer="m", contact="c"),
-        provenance="simulated",
-        created=end,
-        start=start,
-        end=end,
-        step_ms=30_000,
-        sources=("src_aaaaaaaaaaaaaaaa",),
-        key_id=key_id,
-        policy="default",
-        policy_digest="sha256:0",
-        tables=(),
-        totals=Totals(files=0, bytes=0, data_bytes=0, rows=0, series=0),
-        files=(),
-    )
-
-
 def commit_hours(
     settings: Settings, hours: range, *tables: str, key_id: str, without: tuple[int, ...] = (), source: str = "lab"
 ) -> None:
@@ -71,7 +30,7 @@ def commit_hours(
     for hour in hours:
         for table in tables:
             if hour not in without:
-                commit(store, a_record(DAY + hour * HOUR, table, key_id=key_id, source=source))
+                commit(store, a_commit_record(DAY + hour * HOUR, table=table, key_id=key_id, source=source))
 
 
 def publish(settings: Settings, manifest: Manifest) -> None:
