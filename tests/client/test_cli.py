@@ -34,11 +34,13 @@ def test_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_info(store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPSCOMMONS_URL", str(store))
+    monkeypatch.setenv("COLUMNS", "48")
 
     assert main(["info"]) == 0
     said = capsys.readouterr().out
     assert "provenance       simulated" in said
-    assert "node_cpu_seconds_total, node_load1" in said
+    assert "node: node_cpu_seconds_total, node_load1" in said
+    assert max(map(len, said.partition("TABLE")[2].splitlines())) <= 48  # a release has hundreds of names
     facts = run_json(capsys, "info", "2026.11.0")
     assert facts["start"] == "2026-11-22T00:00:00+00:00"
     assert [table["table"] for table in facts["tables"]] == ["node", "container", "gpu", "model_server"]

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -133,8 +135,12 @@ def run_info(args: argparse.Namespace) -> int:
     ):
         _print(f"{name:16} {facts[name]}")
     _print(f"{'size':16} {in_words(sum(file.bytes for file in manifest.files))}\n")
-    rows = [(t.table, t.schema_version, f"{t.rows:,}", f"{t.series:,}", ", ".join(t.metrics)) for t in manifest.tables]
+    rows = [(t.table, t.schema_version, f"{t.rows:,}", f"{t.series:,}", f"{len(t.metrics)}") for t in manifest.tables]
     _print_table(("TABLE", "SCHEMA", "ROWS", "SERIES", "METRICS"), rows)
+    width = shutil.get_terminal_size().columns
+    for table in manifest.tables:
+        names = f"{table.table}: {', '.join(table.metrics)}"
+        _print("\n" + textwrap.fill(names, width, subsequent_indent="  ", break_long_words=False))
     return 0
 
 
